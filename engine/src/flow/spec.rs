@@ -1,0 +1,43 @@
+//! A flow as a client posts it, decoded but not yet checked.
+
+use serde_json::{Map, Value};
+
+use super::{OnFailure, Retry, TriggerRule};
+use crate::ids::TaskDefinitionId;
+
+/// A posted flow. [`super::Flow::check`] makes a [`super::Flow`] of it, or lists every fault.
+#[derive(Clone, Debug, Default)]
+pub struct FlowSpec {
+    pub name: String,
+    pub task_operations: Vec<OperationSpec>,
+    pub dependencies: Vec<DependencySpec>,
+    pub on_failure: OnFailure,
+    /// Limit of the whole run, in milliseconds from its approval.
+    pub timeout_ms: Option<u64>,
+}
+
+/// A posted task operation.
+#[derive(Clone, Debug)]
+pub struct OperationSpec {
+    pub name: String,
+    pub task_definition: TaskDefinitionId,
+    /// Its number within the flow: what dependencies and task runs name it by.
+    pub index: u32,
+    pub instruction: Option<String>,
+    /// Parameter → value, strings may hold `{{ expression }}`; absent: bound by name.
+    pub arguments: Option<Map<String, Value>>,
+    /// An expression; false: the task is skipped.
+    pub when: Option<String>,
+    pub trigger_rule: TriggerRule,
+    pub retry: Retry,
+    /// Limit of one attempt, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// A posted dependency: the target waits for the source.
+#[derive(Clone, Debug)]
+pub struct DependencySpec {
+    pub source_task_operation: u32,
+    pub target_task_operation: u32,
+    pub instruction: Option<String>,
+}

@@ -1,0 +1,36 @@
+//! What is approved and what runs: a *graph*, shared by all runs of a flow version, and a *head* that
+//! names the graph's hash and holds what is this run's own. `plan_hash` is the SHA-256 of the head.
+
+mod canonical;
+mod graph;
+mod head;
+
+use std::sync::Arc;
+
+pub use canonical::{CanonicalError, canonical};
+pub use graph::{Arguments, Graph, GraphBody, NamedSource, Operation};
+pub use head::{Head, Policy, RequestCopy};
+
+use crate::Hash;
+
+/// The plan format this build writes, and the newest it reads.
+pub const PLAN_V: u32 = 1;
+
+/// A verified plan: its head, its graph, and the hash an approval names.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub hash: Hash,
+    pub head: Head,
+    pub graph: Arc<Graph>,
+}
+
+/// Why stored bytes are not the plan they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("the stored {what} does not have the hash {expected}")]
+    HashMismatch { what: &'static str, expected: Hash },
+    #[error("the plan is of format {0}, newer than this build reads")]
+    Newer(u32),
+    #[error("the stored {what} cannot be read: {reason}")]
+    Unreadable { what: &'static str, reason: String },
+}

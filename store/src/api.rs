@@ -1,0 +1,187 @@
+//! The seam between the worker and what keeps its runs: SQL, or memory in the simulation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use neena_engine::Micros;
+use neena_engine::Hash;
+use neena_engine::ids::{ClaimId, OrganizationId, RunId, WorkerId};
+use neena_engine::plan::Plan;
+use neena_engine::run::{Actor, Decision, History, Intent, LiveRun, Phase, Record};
+use uuid::Uuid;
+
+/// What a verb of the store answers.
+pub type Res<T> = Result<T, StoreError>;
+
+/// Why a verb did not answer `Ok`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; try again later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// Maybe written: ask again with the same arguments until it is known.
+    #[error("whether the database wrote it is unknown: {0}")]
+    Unknown(String),
+    /// A row's data is at fault; nothing was written.
+    #[error("the database refused the data: {0}")]
+    Refused(String),
+    /// Disk or memory is full; nothing was written.
+    #[error("the database is full: {0}")]
+    Full(String),
+}
+
+/// A worker process as it introduces itself.
+#[derive(Clone, Debug)]
+pub struct WorkerCard {
+    pub id: WorkerId,
+    pub name: String,
+    pub slots: u32,
+    pub lease: Duration,
+}
+
+/// A claim call: made once, never used again.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub worker: WorkerId,
+    pub id: ClaimId,
+    /// The newest plan format this worker reads.
+    pub plan_v: u32,
+}
+
+/// Which runs to claim.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    Named(&'a [RunId]),
+    /// Up to so many, by priority and age.
+    Next(u16),
+}
+
+/// A run this worker owns.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub run: RunId,
+    pub organization: OrganizationId,
+    pub claim: ClaimId,
+    pub epoch: i64,
+    pub claims: i64,
+    pub phase: Phase,
+    pub intent: Option<Intent>,
+    pub inbox_seq: i64,
+    pub deadline_at: Option<Micros>,
+    pub plan_hash: Hash,
+    pub approved_hash: Option<Hash>,
+}
+
+/// What a beat finds.
+#[derive(Clone, Debug)]
+pub enum Beat {
+    Alive { db_now: Micros, held: Vec<Held> },
+    /// This incarnation was declared dead; a dead one never returns.
+    Dead,
+}
+
+/// One run's part of a batch.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub run: RunId,
+    pub claim: ClaimId,
+    /// The `inbox_seq` the owner has seen: park and finish apply only if it still stands.
+    pub seen: i64,
+    pub record: Record,
+}
+
+/// What the journal writes in one go.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// At most one per run.
+    pub entries: Vec<Entry>,
+    /// Whether the answer waits for the disk.
+    pub durable: bool,
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub run: RunId,
+    /// False: fenced. Drop the run.
+    pub held: bool,
+    pub phase: Phase,
+    pub intent: Option<Intent>,
+    pub inbox_seq: i64,
+    /// Whether `then` took effect (always true for `Hold`).
+    pub applied: bool,
+    /// Messages to hand to this process's relay.
+    pub outbox: Vec<Message>,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub id: Uuid,
+    /// CloudEvents type and routing key: `flow_run.approved`, …
+    pub kind: String,
+    pub organization: OrganizationId,
+    pub run: RunId,
+    /// Orders the events of a run together with `epoch`.
+    pub epoch: i64,
+    pub at: Micros,
+}
+
+/// A decision about a run, from the caller's organization.
+#[derive(Clone, Debug)]
+pub struct Deciding {
+    pub run: RunId,
+    pub organization: OrganizationId,
+    pub decision: Decision,
+    pub actor: Actor,
+    pub comment: Option<String>,
+    /// Whether the plan's code is the registry's (checked by the caller just before).
+    pub code_current: bool,
+}
+
+/// What a decision did.
+#[derive(Clone, Debug)]
+pub enum Decided {
+    Done { live: Option<LiveRun>, outbox: Vec<Message>, poke: Option<WorkerId> },
+    /// The same person already decided so.
+    AlreadySo,
+    Refused(neena_engine::run::Refused),
+    NotFound,
+}
+
+/// The verbs of the worker and the keeper. `Ok` means committed: durably where the verb says so.
+/// Every verb can be repeated with the same arguments.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// A new incarnation of a worker, alive.
+    async fn join(&self, card: &WorkerCard) -> Res<Micros>;
+    /// Renews the lease, then lists every run the worker owns.
+    async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat>;
+    /// Gives all runs back and ends the incarnation, in one transaction.
+    async fn leave(&self, worker: WorkerId) -> Res<()>;
+    /// Takes runs. Lazy commit.
+    async fn claim(&self, claim: &Claim, which: Which<'_>) -> Res<Vec<Held>>;
+    /// The run's plan, verified: head by run, graph by hash (cached).
+    async fn plan(&self, run: RunId) -> Res<Arc<Plan>>;
+    /// What is recorded of the run; not needed when its epoch is 1.
+    async fn load(&self, run: RunId) -> Res<History>;
+    /// The live row of a run this worker holds, read again after a signal.
+    async fn reread(&self, run: RunId, claim: ClaimId) -> Res<Option<Held>>;
+    /// The journal's only write: all or nothing, one verdict per entry in order.
+    async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>>;
+    /// Every change not made by an owner. Durable.
+    async fn decide(&self, deciding: &Deciding) -> Res<Decided>;
+    /// Due parked runs become ready. Lazy commit.
+    async fn wake(&self, limit: u16) -> Res<Vec<Message>>;
+    /// Runs of lapsed workers become ready. Lazy commit.
+    async fn bury(&self, limit: u16) -> Res<Vec<Message>>;
+    /// Embedded start: the file lock proves every earlier owner dead, so all their runs become ready. Durable.
+    async fn bury_all(&self) -> Res<Vec<Message>>;
+    /// Due leftovers of the outbox, leased by moving their time. Lazy commit.
+    async fn outbox_take(&self, limit: u16) -> Res<Vec<Message>>;
+    /// Deletes what was published. Lazy commit.
+    async fn outbox_done(&self, ids: &[Uuid]) -> Res<()>;
+    /// The database's clock.
+    async fn now(&self) -> Res<Micros>;
+}
