@@ -1,22 +1,22 @@
 //! Arguments: from literals, `{{ expressions }}`, the request's metadata and upstream results.
+//!
+//! Expressions see `tasks.<key>.result`, `request` and `run`, call what [`environment`] allows, and cost
+//! what it allows. What they give is a value, never looked at again: data is not evaluated.
 
+mod argument;
 mod bind;
+mod environment;
 mod expression;
+mod keys;
+mod lex;
+mod references;
+mod scope;
 mod template;
+mod text;
 
-pub use bind::{BindError, Bound, Scope};
-
-// Filled in with flow::check and plan::Graph. Needed by the run machine:
-//
-// pub trait Scope {
-//     fn head(&self) -> &Head;
-//     fn run(&self) -> RunId;
-//     /// Result of the operation at a position; none while it has none (skipped, failed, not ended).
-//     fn result(&self, position: usize) -> Option<&Json>;
-// }
-// pub struct Bound { pub arguments: Json /* object */, pub prep_answer: Json }
-// pub struct BindError { message }            // becomes a task error of type `binding`
-// impl Graph {
-//     pub fn bind(&self, position: usize, scope: &dyn Scope) -> Result<Bound, BindError>;
-//     pub fn when(&self, position: usize, scope: &dyn Scope) -> Result<bool, BindError>;   // true without `when`
-// }
+pub(crate) use argument::{Argument, Flaw};
+pub use bind::{BindError, Bound};
+pub(crate) use bind::{Step, condition};
+pub(crate) use expression::Expression;
+pub(crate) use keys::{Keys, Named, key_of};
+pub use scope::Scope;

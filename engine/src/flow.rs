@@ -5,7 +5,7 @@ mod retry;
 mod rules;
 mod spec;
 
-pub use definition::{Catalogue, Definition, Kind, Parameter};
+pub use definition::{Catalogue, Definition, EXPRESSION, Kind, Parameter};
 pub use retry::{Backoff, Retry};
 pub use rules::{OnFailure, TriggerRule};
 pub use spec::{DependencySpec, FlowSpec, OperationSpec};

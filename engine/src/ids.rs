@@ -81,6 +81,6 @@ impl TaskRunId {
         let digest: [u8; 32] = hasher.finalize().into();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
-        TaskRunId(Uuid::new_v8(bytes))
+        TaskRunId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 }

@@ -4,12 +4,15 @@
 mod canonical;
 mod graph;
 mod head;
+mod neighbours;
 
 use std::sync::Arc;
 
 pub use canonical::{CanonicalError, canonical};
 pub use graph::{Arguments, Graph, GraphBody, NamedSource, Operation};
-pub use head::{Head, Policy, RequestCopy};
+pub use head::{Head, Metadata, Policy, RequestCopy};
+
+use serde::de::DeserializeOwned;
 
 use crate::Hash;
 
@@ -33,4 +36,29 @@ pub enum PlanError {
     Newer(u32),
     #[error("the stored {what} cannot be read: {reason}")]
     Unreadable { what: &'static str, reason: String },
+    /// A part has no canonical form: nothing like it can have been stored.
+    #[error("the {what} has no canonical form: {source}")]
+    NotCanonical {
+        what: &'static str,
+        source: CanonicalError,
+    },
+}
+
+/// Reads stored canonical bytes after checking that they are what `expected` names.
+fn verified<T: DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+    expected: Hash,
+) -> Result<T, PlanError> {
+    if Hash::of(text.as_bytes()) != expected {
+        return Err(PlanError::HashMismatch { what, expected });
+    }
+    read(what, text)
+}
+
+fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, PlanError> {
+    serde_json::from_str(text).map_err(|error| PlanError::Unreadable {
+        what,
+        reason: error.to_string(),
+    })
 }

@@ -17,6 +17,9 @@ pub enum Kind {
     Python,
 }
 
+/// The `data_type` of a parameter whose value is an expression.
+pub const EXPRESSION: &str = "expression";
+
 /// One parameter or output parameter of a task definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameter {

@@ -30,8 +30,12 @@ pub struct Retry {
 
 impl Retry {
     /// One attempt: what an operation without `retry` gets.
-    pub const NONE: Retry =
-        Retry { max_attempts: 1, delay_ms: 0, backoff: Backoff::Constant, max_delay_ms: 0 };
+    pub const NONE: Retry = Retry {
+        max_attempts: 1,
+        delay_ms: 0,
+        backoff: Backoff::Constant,
+        max_delay_ms: 0,
+    };
 
     /// The delay after attempt `attempt` (from 1) failed: full jitter, uniform between zero and the
     /// backed-off delay (Brooker, "Exponential Backoff And Jitter", 2015). The jitter is drawn from a hash

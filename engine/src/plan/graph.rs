@@ -1,13 +1,19 @@
 //! The graph of a plan: shared by all runs of a flow version, content-addressed, and the cache key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::neighbours::Neighbours;
+use super::{PLAN_V, PlanError, canonical, verified};
 use crate::Hash;
-use crate::flow::{Kind, OnFailure, Parameter, Retry, TriggerRule};
+use crate::binding::{Keys, Step};
+use crate::flow::{EXPRESSION, Kind, OnFailure, Parameter, Retry, TriggerRule};
+
+/// What errors call it.
+const WHAT: &str = "graph";
 
 /// What is hashed and stored, every default written out. Operations stand in topological order
 /// (ties by `index`): an operation's place here is its `sorted_index`, and its *position* everywhere
@@ -43,6 +49,15 @@ pub struct Operation {
     pub timeout_ms: Option<u64>,
 }
 
+impl Operation {
+    /// Whether a parameter's value is an expression, evaluated when the task is bound.
+    pub(crate) fn takes_expression(&self, parameter: &str) -> bool {
+        self.parameters
+            .iter()
+            .any(|known| known.name == parameter && known.data_type == EXPRESSION)
+    }
+}
+
 /// Where an operation's arguments come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,20 +84,143 @@ pub struct NamedSource {
 pub struct Graph {
     body: GraphBody,
     hash: Hash,
-    // The rest is for whoever fills this in: adjacency in both directions, position by index, keys by name, compiled arguments and `when`.
+    text: Box<str>,
+    upstream: Neighbours,
+    downstream: Neighbours,
+    positions: HashMap<u32, u32>,
+    keys: Keys,
+    steps: Vec<Step>,
 }
 
 impl Graph {
-    pub fn body(&self) -> &GraphBody { &self.body }
-    pub fn hash(&self) -> Hash { self.hash }
+    /// Writes a body in canonical form and makes ready what that form says.
+    pub fn new(body: &GraphBody) -> Result<Graph, PlanError> {
+        let value = serde_json::to_value(body).map_err(|error| PlanError::Unreadable {
+            what: WHAT,
+            reason: error.to_string(),
+        })?;
+        let text =
+            canonical(&value).map_err(|source| PlanError::NotCanonical { what: WHAT, source })?;
+        let hash = Hash::of(text.as_bytes());
+        Graph::ready(super::read(WHAT, &text)?, hash, text.into())
+    }
+
+    /// Reads a stored graph after checking that it is the one named `expected`.
+    pub fn parse(text: &str, expected: Hash) -> Result<Graph, PlanError> {
+        Graph::ready(verified(WHAT, text, expected)?, expected, text.into())
+    }
+
+    fn ready(body: GraphBody, hash: Hash, text: Box<str>) -> Result<Graph, PlanError> {
+        if body.v > PLAN_V {
+            return Err(PlanError::Newer(body.v));
+        }
+        let unreadable = |reason: String| PlanError::Unreadable { what: WHAT, reason };
+        let len = body.operations.len();
+        let mut positions = HashMap::with_capacity(len);
+        for (position, operation) in (0u32..).zip(&body.operations) {
+            if positions.insert(operation.index, position).is_some() {
+                return Err(unreadable(format!(
+                    "index {} is used twice",
+                    operation.index
+                )));
+            }
+        }
+        let mut edges = Vec::with_capacity(body.edges.len());
+        for (source, target) in &body.edges {
+            match (positions.get(source), positions.get(target)) {
+                (Some(&from), Some(&to)) if from < to => edges.push((from, to)),
+                _ => {
+                    return Err(unreadable(format!(
+                        "edge {source} → {target} is out of order"
+                    )));
+                }
+            }
+        }
+        let keys = Keys::of(body.operations.iter().map(|operation| &*operation.name));
+        let mut steps = Vec::with_capacity(len);
+        for operation in &body.operations {
+            steps.push(Step::new(operation, &keys).map_err(|flaws| {
+                let reason = flaws
+                    .into_iter()
+                    .next()
+                    .map(|flaw| flaw.reason)
+                    .unwrap_or_default();
+                unreadable(format!("operation {}: {reason}", operation.index))
+            })?);
+        }
+        let upstream = Neighbours::new(len, edges.iter().map(|&(from, to)| (to, from)));
+        let downstream = Neighbours::new(len, edges.iter().copied());
+        Ok(Graph {
+            body,
+            hash,
+            text,
+            upstream,
+            downstream,
+            positions,
+            keys,
+            steps,
+        })
+    }
+
+    /// What was hashed, read back.
+    pub fn body(&self) -> &GraphBody {
+        &self.body
+    }
+
+    /// The SHA-256 of the canonical text: the graph's name.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The canonical text: what is stored.
+    pub fn canonical_text(&self) -> &str {
+        &self.text
+    }
+
     /// Number of operations.
-    pub fn len(&self) -> usize { self.body.operations.len() }
-    /// The operation at a position.
-    pub fn operation(&self, position: usize) -> &Operation { &self.body.operations[position] }
-    /// Positions of the direct inputs of a position.
-    pub fn upstream(&self, _position: usize) -> &[u32] { todo!() }
-    /// Positions that depend directly on a position.
-    pub fn downstream(&self, _position: usize) -> &[u32] { todo!() }
+    pub fn len(&self) -> usize {
+        self.body.operations.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.body.operations.is_empty()
+    }
+
+    /// The operation at a position, which is less than [`Graph::len`].
+    pub fn operation(&self, position: usize) -> &Operation {
+        &self.body.operations[position]
+    }
+
+    /// Positions of the direct inputs of a position, ascending.
+    pub fn upstream(&self, position: usize) -> &[u32] {
+        self.upstream.of(position)
+    }
+
+    /// Positions that depend directly on a position, ascending.
+    pub fn downstream(&self, position: usize) -> &[u32] {
+        self.downstream.of(position)
+    }
+
     /// The position of an `index`.
-    pub fn position(&self, _index: u32) -> Option<usize> { todo!() }
+    pub fn position(&self, index: u32) -> Option<usize> {
+        self.positions
+            .get(&index)
+            .map(|&position| position as usize)
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn step(&self, position: usize) -> &Step {
+        &self.steps[position]
+    }
+}
+
+impl PartialEq for Graph {
+    /// Graphs of one text are one graph.
+    fn eq(&self, other: &Graph) -> bool {
+        self.text == other.text
+    }
 }

@@ -1,0 +1,73 @@
+//! The words of an expression: enough of its lexical structure to tell names from strings.
+
+/// One word of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// A name or a keyword.
+    Name(&'a str),
+    /// What stands between the quotes, escapes not undone.
+    Text(&'a str),
+    /// A number, or something glued to one.
+    Number,
+    /// Any other character; `==`, `!=`, `<=`, `>=`, `**` and `//` come as [`Token::Operator`].
+    Sign(u8),
+    /// An operator of two characters: none that a name's meaning depends on.
+    Operator,
+}
+
+/// Splits an expression into words. Never fails: what is malformed is the compiler's to report.
+pub(super) fn tokens(source: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut rest = source;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start();
+        let first = *rest.as_bytes().first()?;
+        let (token, len) = match first {
+            b'"' | b'\'' => {
+                let len = string_len(rest);
+                (Token::Text(rest.get(1..len - 1).unwrap_or_default()), len)
+            }
+            b'0'..=b'9' => (Token::Number, run_len(rest)),
+            _ if is_word(first) => {
+                let len = run_len(rest);
+                (Token::Name(&rest[..len]), len)
+            }
+            _ if matches!(
+                rest.as_bytes(),
+                [b'=' | b'!' | b'<' | b'>', b'=', ..] | [b'*', b'*', ..] | [b'/', b'/', ..]
+            ) =>
+            {
+                (Token::Operator, 2)
+            }
+            _ => (
+                Token::Sign(first),
+                rest.chars().next().map_or(1, char::len_utf8),
+            ),
+        };
+        rest = &rest[len..];
+        Some(token)
+    })
+}
+
+/// Bytes of the string literal that `text` begins with, both quotes included; all of it if unclosed.
+pub(super) fn string_len(text: &str) -> usize {
+    let quote = text.as_bytes().first().copied();
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if byte == b'\\' {
+            escaped = true;
+        } else if Some(byte) == quote {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+fn run_len(text: &str) -> usize {
+    text.bytes().take_while(|&byte| is_word(byte)).count()
+}
+
+fn is_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}

@@ -1,0 +1,156 @@
+//! What an expression refers to, read from its words before it runs.
+//!
+//! Every task an expression looks at must be known when the flow is posted: it has to stand upstream, or
+//! the expression would depend on who finishes first. So tasks are named literally.
+
+use super::environment::{FILTERS, FUNCTIONS, TESTS};
+use super::lex::{Token, tokens};
+
+/// The most words an expression may have. The compiler recurses once per sign in `- - - 1`, so this
+/// also keeps it off the end of the stack.
+const MAX_TOKENS: usize = 500;
+
+const REQUEST: [&str; 3] = ["instructions", "metadata", "name"];
+const RUN: [&str; 4] = ["flow", "id", "organization", "triggered_by"];
+
+/// What an expression looks at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct References {
+    /// Keys of tasks, each once.
+    pub(super) tasks: Vec<String>,
+    /// Whether the expression is nothing but `tasks.<key>.result`.
+    pub(super) plain: bool,
+}
+
+impl References {
+    /// Reads an expression, or says what it names that is not there.
+    pub(super) fn of(source: &str) -> Result<References, String> {
+        let words: Vec<Token<'_>> = tokens(source).take(MAX_TOKENS + 1).collect();
+        if words.len() > MAX_TOKENS {
+            return Err(format!("an expression has at most {MAX_TOKENS} words"));
+        }
+        let mut found = References::default();
+        for (at, word) in words.iter().enumerate() {
+            if let Token::Name(name) = *word {
+                found.name(name, &words[..at], &words[at + 1..])?;
+            }
+        }
+        found.plain = found.tasks.len() == 1
+            && matches!(
+                words[..],
+                [
+                    Token::Name("tasks"),
+                    Token::Sign(b'.'),
+                    Token::Name(_),
+                    Token::Sign(b'.'),
+                    Token::Name(_)
+                ]
+            );
+        Ok(found)
+    }
+
+    /// Takes note of the name between `before` and `after`.
+    fn name(
+        &mut self,
+        name: &str,
+        before: &[Token<'_>],
+        after: &[Token<'_>],
+    ) -> Result<(), String> {
+        match (before, after) {
+            ([.., Token::Sign(b'.')], _) => Ok(()),
+            ([.., Token::Sign(b'|')], _) => listed("filter", name, &FILTERS),
+            ([.., Token::Name("is")], _) if name == "not" => Ok(()),
+            ([.., Token::Name("is")] | [.., Token::Name("is"), Token::Name("not")], _) => {
+                listed("test", name, &TESTS)
+            }
+            ([.., Token::Sign(b'(' | b',')], [Token::Sign(b'='), ..]) => Ok(()),
+            _ if is_keyword(name) || FUNCTIONS.contains(&name) => Ok(()),
+            _ => self.root(name, after),
+        }
+    }
+
+    fn root(&mut self, name: &str, after: &[Token<'_>]) -> Result<(), String> {
+        match name {
+            "tasks" => {
+                let Some((key, rest)) = member(after) else {
+                    return Err("`tasks` is used as `tasks.<key>.result`".to_owned());
+                };
+                if member(rest).is_none_or(|(field, _)| field != "result") {
+                    return Err(format!("`tasks.{key}` is used as `tasks.{key}.result`"));
+                }
+                if !self.tasks.iter().any(|known| known == key) {
+                    self.tasks.push(key.to_owned());
+                }
+                Ok(())
+            }
+            "request" => field_of("request", after, &REQUEST),
+            "run" => field_of("run", after, &RUN),
+            _ => Err(format!(
+                "`{name}` is unknown; there are `tasks`, `request` and `run`"
+            )),
+        }
+    }
+}
+
+/// The member named right after a value, by dot or by literal subscript, and what follows it.
+fn member<'a, 'b>(after: &'b [Token<'a>]) -> Option<(&'a str, &'b [Token<'a>])> {
+    match after {
+        [Token::Sign(b'.'), Token::Name(name), rest @ ..] => Some((name, rest)),
+        [
+            Token::Sign(b'['),
+            Token::Text(name),
+            Token::Sign(b']'),
+            rest @ ..,
+        ] if !name.contains('\\') => Some((name, rest)),
+        _ => None,
+    }
+}
+
+fn field_of(what: &str, after: &[Token<'_>], fields: &[&str]) -> Result<(), String> {
+    match member(after) {
+        Some((field, _)) if fields.contains(&field) => Ok(()),
+        Some((field, _)) => Err(format!(
+            "`{what}` has no `{field}`, but {}",
+            quoted_list(fields)
+        )),
+        None => Err(format!(
+            "`{what}` is used by field: {}",
+            quoted_list(fields)
+        )),
+    }
+}
+
+fn listed(kind: &str, name: &str, known: &[&str]) -> Result<(), String> {
+    if known.contains(&name) {
+        Ok(())
+    } else {
+        Err(format!("there is no {kind} `{name}`"))
+    }
+}
+
+fn quoted_list(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn is_keyword(name: &str) -> bool {
+    matches!(
+        name,
+        "and"
+            | "or"
+            | "not"
+            | "in"
+            | "is"
+            | "if"
+            | "else"
+            | "true"
+            | "false"
+            | "none"
+            | "True"
+            | "False"
+            | "None"
+    )
+}

@@ -1,0 +1,143 @@
+//! Small graphs, heads and results to test with.
+
+use std::collections::{BTreeMap, HashMap};
+
+use neena_engine::binding::{BindError, Bound, Scope};
+use neena_engine::flow::{Kind, OnFailure, Parameter, Retry, TriggerRule};
+use neena_engine::ids::RunId;
+use neena_engine::plan::{
+    Arguments, Graph, GraphBody, Head, NamedSource, Operation, Policy, RequestCopy,
+};
+use neena_engine::{Hash, Json};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A parameter that must be given.
+pub fn parameter(name: &str, data_type: &str, position: u32) -> Parameter {
+    Parameter {
+        name: name.to_owned(),
+        data_type: data_type.to_owned(),
+        position,
+        doc_string: None,
+        optional: false,
+    }
+}
+
+/// An operation without arguments.
+pub fn operation(index: u32, name: &str) -> Operation {
+    Operation {
+        index,
+        name: name.to_owned(),
+        instruction: None,
+        definition: Uuid::from_u128(7),
+        integration: "core".to_owned(),
+        kind: Kind::BuiltIn,
+        method: "core.echo".to_owned(),
+        code_digest: "core.echo@1".to_owned(),
+        pure: true,
+        repeatable: true,
+        parameters: Vec::new(),
+        arguments: Arguments::Given(BTreeMap::new()),
+        when: None,
+        trigger_rule: TriggerRule::AllSuccess,
+        retry: Retry::NONE,
+        timeout_ms: None,
+    }
+}
+
+/// The arguments of a JSON object.
+pub fn given(arguments: Value) -> Arguments {
+    match arguments {
+        Value::Object(members) => Arguments::Given(members.into_iter().collect()),
+        other => panic!("arguments are an object, not {other}"),
+    }
+}
+
+/// A graph of operations in topological order.
+pub fn graph(operations: Vec<Operation>, edges: &[(u32, u32)]) -> Graph {
+    let mut edges = edges.to_vec();
+    edges.sort_unstable();
+    let body = GraphBody {
+        v: 1,
+        operations,
+        edges,
+        on_failure: OnFailure::Stop,
+        timeout_ms: None,
+    };
+    Graph::new(&body).unwrap()
+}
+
+/// A head with the given metadata.
+pub fn head(metadata: Value) -> Head {
+    Head {
+        v: 1,
+        organization: Uuid::from_u128(1),
+        flow: Uuid::from_u128(2),
+        flow_name: "A flow".to_owned(),
+        flow_version: 1,
+        graph: Hash::of(b"graph"),
+        request: RequestCopy {
+            instructions: "Do it now".to_owned(),
+            name: None,
+            metadata: metadata.as_object().unwrap().clone().into(),
+        },
+        triggered_by: "user@example.com".to_owned(),
+        policy: Policy { count: 1 },
+    }
+}
+
+/// Metadata and results of a run, by position.
+pub struct Given {
+    pub head: Head,
+    pub results: HashMap<usize, Json>,
+}
+
+impl Given {
+    pub fn new(metadata: Value, results: &[(usize, Value)]) -> Given {
+        let results = results
+            .iter()
+            .map(|(at, result)| (*at, Json::of(result)))
+            .collect();
+        Given {
+            head: head(metadata),
+            results,
+        }
+    }
+}
+
+impl Scope for Given {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn run(&self) -> RunId {
+        RunId(Uuid::from_u128(3))
+    }
+
+    fn result(&self, position: usize) -> Option<&Json> {
+        self.results.get(&position)
+    }
+}
+
+/// What `Read rows` → `Use rows` binds for the second with these arguments, the first having this result.
+pub fn bind(arguments: Value, scope: &Given) -> Result<Bound, BindError> {
+    let mut second = operation(2, "Use rows");
+    second.arguments = given(arguments);
+    graph(vec![operation(1, "Read rows"), second], &[(1, 2)]).bind(1, scope)
+}
+
+/// The value bound to the argument `x`, given as this string.
+pub fn value_of(text: &str, scope: &Given) -> Result<Value, BindError> {
+    bind(json!({ "x": text }), scope)
+        .map(|bound| serde_json::from_str::<Value>(bound.arguments.text()).unwrap()["x"].clone())
+}
+
+/// A source of a parameter bound by name.
+pub fn source(parameter: &str, upstream: Option<u32>, whole: bool, optional: bool) -> NamedSource {
+    NamedSource {
+        parameter: parameter.to_owned(),
+        upstream,
+        whole,
+        optional,
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine's behaviour, a file per area.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod binding;
+mod harness;
