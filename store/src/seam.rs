@@ -4,32 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use neena_engine::Micros;
-use neena_engine::Hash;
 use neena_engine::ids::{ClaimId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{Actor, Decision, History, Intent, LiveRun, Phase, Record};
+use neena_engine::{Hash, Micros};
 use uuid::Uuid;
 
-/// What a verb of the store answers.
-pub type Res<T> = Result<T, StoreError>;
-
-/// Why a verb did not answer `Ok`.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Nothing was written; try again later.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// Maybe written: ask again with the same arguments until it is known.
-    #[error("whether the database wrote it is unknown: {0}")]
-    Unknown(String),
-    /// A row's data is at fault; nothing was written.
-    #[error("the database refused the data: {0}")]
-    Refused(String),
-    /// Disk or memory is full; nothing was written.
-    #[error("the database is full: {0}")]
-    Full(String),
-}
+use crate::Res;
 
 /// A worker process as it introduces itself.
 #[derive(Clone, Debug)]
@@ -76,7 +57,10 @@ pub struct Held {
 /// What a beat finds.
 #[derive(Clone, Debug)]
 pub enum Beat {
-    Alive { db_now: Micros, held: Vec<Held> },
+    Alive {
+        db_now: Micros,
+        held: Vec<Held>,
+    },
     /// This incarnation was declared dead; a dead one never returns.
     Dead,
 }
@@ -143,7 +127,11 @@ pub struct Deciding {
 /// What a decision did.
 #[derive(Clone, Debug)]
 pub enum Decided {
-    Done { live: Option<LiveRun>, outbox: Vec<Message>, poke: Option<WorkerId> },
+    Done {
+        live: Option<LiveRun>,
+        outbox: Vec<Message>,
+        poke: Option<WorkerId>,
+    },
     /// The same person already decided so.
     AlreadySo,
     Refused(neena_engine::run::Refused),

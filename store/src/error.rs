@@ -1,0 +1,134 @@
+//! Why the database did not do what it was asked, sorted by what the caller can do about it.
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// What a verb of the store answers.
+pub type Res<T> = Result<T, StoreError>;
+
+/// Why a verb did not answer `Ok`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; try again later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// Maybe written: ask again with the same arguments until it is known.
+    #[error("whether the database wrote it is unknown: {0}")]
+    Unknown(String),
+    /// The data is at fault, given or stored; nothing was written, and trying again does not help.
+    #[error("the database refused the data: {0}")]
+    Refused(String),
+    /// Disk or memory is full; nothing was written.
+    #[error("the database is full: {0}")]
+    Full(String),
+}
+
+impl From<DbErr> for StoreError {
+    /// Of a statement before its transaction's commit: nothing is written in any case.
+    fn from(error: DbErr) -> StoreError {
+        let text = error.to_string();
+        match sqlx_error(&error) {
+            Some(cause) => of_sqlx(cause, text),
+            None => match error {
+                DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => {
+                    StoreError::Refused(text)
+                }
+                _ => StoreError::Unavailable(text),
+            },
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// Of a connection or a statement before its transaction's commit.
+    fn from(error: sqlx::Error) -> StoreError {
+        let text = error.to_string();
+        of_sqlx(&error, text)
+    }
+}
+
+impl StoreError {
+    /// Of a commit on Postgres: if the connection was lost meanwhile, nobody knows.
+    pub(crate) fn of_commit(error: DbErr) -> StoreError {
+        let lost = match sqlx_error(&error) {
+            Some(sqlx::Error::Database(database)) => database
+                .code()
+                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+            Some(_) => true,
+            None => false,
+        };
+        if lost {
+            StoreError::Unknown(error.to_string())
+        } else {
+            StoreError::from(error)
+        }
+    }
+}
+
+/// Whether the disk failed under SQLite. What an fsync was to make durable may be gone although a
+/// second fsync would succeed, so nothing but a new start of the process can be trusted.
+pub(crate) fn is_disk_failure(error: &DbErr) -> bool {
+    const IOERR: i32 = 10;
+    // No room for another page of the shared index: the disk is full, not broken.
+    const IOERR_SHMSIZE: i32 = IOERR | (19 << 8);
+    sqlite_code(error).is_some_and(|code| code & 0xff == IOERR && code != IOERR_SHMSIZE)
+}
+
+fn sqlite_code(error: &DbErr) -> Option<i32> {
+    match sqlx_error(error) {
+        Some(sqlx::Error::Database(database)) => database.code()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn of_sqlx(error: &sqlx::Error, text: String) -> StoreError {
+    match error {
+        sqlx::Error::Database(database) => match database.code() {
+            Some(code) => of_code(&code, text),
+            None => StoreError::Unavailable(text),
+        },
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+            StoreError::Refused(text)
+        }
+        _ => StoreError::Unavailable(text),
+    }
+}
+
+/// By SQLSTATE (five characters) or by SQLite's extended result code (a number).
+fn of_code(code: &str, text: String) -> StoreError {
+    match code.parse::<i32>() {
+        Ok(number) if code.len() < 5 => of_sqlite(number, text),
+        _ => of_sqlstate(code, text),
+    }
+}
+
+fn of_sqlstate(code: &str, text: String) -> StoreError {
+    match code {
+        "53100" | "53200" => StoreError::Full(text),
+        _ if code.starts_with("22") || code.starts_with("23") || code.starts_with("54") => {
+            StoreError::Refused(text)
+        }
+        _ => StoreError::Unavailable(text),
+    }
+}
+
+fn of_sqlite(code: i32, text: String) -> StoreError {
+    const NOMEM: i32 = 7;
+    const FULL: i32 = 13;
+    const TOOBIG: i32 = 18;
+    const CONSTRAINT: i32 = 19;
+    const MISMATCH: i32 = 20;
+    match code & 0xff {
+        NOMEM | FULL => StoreError::Full(text),
+        TOOBIG | CONSTRAINT | MISMATCH => StoreError::Refused(text),
+        _ => StoreError::Unavailable(text),
+    }
+}

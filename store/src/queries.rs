@@ -1,0 +1,37 @@
+//! What the API reads and writes beside the life of runs, named by intent. Whatever belongs to a
+//! tenant hangs on [`Tenant`], made from the caller's organization, so that no query of it can leave
+//! the organization out. What is server-wide (accounts, the catalogue) stands in modules of its own.
+
+pub mod accounts;
+pub mod catalogue;
+pub mod idempotency;
+
+mod flow_requests;
+mod flow_runs;
+mod flows;
+
+use neena_engine::ids::OrganizationId;
+use sea_orm::ConnectionTrait;
+
+pub use flow_requests::FlowRequestEdit;
+pub use flow_runs::{Page, Preview, TaskResults};
+pub use flows::{FlowVersion, NewVersion};
+
+/// One organization's rows, seen through a connection or within a transaction.
+#[derive(Debug)]
+pub struct Tenant<'c, C> {
+    db: &'c C,
+    organization: OrganizationId,
+}
+
+/// The rows of `organization`: where every query of a tenant starts.
+pub fn of<C: ConnectionTrait>(db: &C, organization: OrganizationId) -> Tenant<'_, C> {
+    Tenant { db, organization }
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub skip: u64,
+    pub limit: u64,
+}

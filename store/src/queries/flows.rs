@@ -1,0 +1,184 @@
+//! Flows and their versions.
+
+use neena_engine::Micros;
+use neena_engine::ids::FlowId;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
+};
+
+use super::{Tenant, Window};
+use crate::entities::flow::{ActiveModel, Column, Entity, Model};
+use crate::entities::flow_version;
+
+/// A flow with the body of its current version.
+#[derive(Clone, Debug)]
+pub struct FlowVersion {
+    pub flow: Model,
+    /// JSON, as the API shows it.
+    pub body: String,
+}
+
+/// A new version of a flow.
+#[derive(Clone, Debug)]
+pub struct NewVersion<'a> {
+    pub name: &'a str,
+    pub body: &'a str,
+    pub by: &'a str,
+}
+
+impl<C: ConnectionTrait> Tenant<'_, C> {
+    /// Whether a flow is there and not deleted.
+    pub async fn has_flow(&self, id: FlowId) -> Result<bool, DbErr> {
+        let found = self.flows_there().filter(Column::Id.eq(id.0)).one(self.db).await?;
+        Ok(found.is_some())
+    }
+
+    /// A flow that is not deleted, with its current version.
+    pub async fn flow(&self, id: FlowId) -> Result<Option<FlowVersion>, DbErr> {
+        let flows = self.flows_there().filter(Column::Id.eq(id.0)).all(self.db).await?;
+        Ok(self.with_bodies(flows).await?.pop())
+    }
+
+    /// A page of the flows, each with its current version.
+    pub async fn flows(&self, window: Window) -> Result<Vec<FlowVersion>, DbErr> {
+        let flows = self
+            .flows_there()
+            .order_by_desc(Column::Id)
+            .offset(window.skip)
+            .limit(window.limit)
+            .all(self.db)
+            .await?;
+        self.with_bodies(flows).await
+    }
+
+    /// Bodies of given versions of this organization's flows, deleted ones too: runs keep theirs.
+    pub async fn flow_bodies(
+        &self,
+        versions: &[(FlowId, i32)],
+    ) -> Result<Vec<flow_version::Model>, DbErr> {
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = versions.iter().map(|(flow, version)| (flow.0, *version));
+        let key = Expr::tuple([
+            Expr::col((flow_version::Entity, flow_version::Column::FlowId)),
+            Expr::col((flow_version::Entity, flow_version::Column::Version)),
+        ]);
+        let own = sea_orm::sea_query::Query::select()
+            .column(Column::Id)
+            .from(Entity)
+            .and_where(Column::OrganizationId.eq(self.organization.0))
+            .and_where(Column::Id.is_in(versions.iter().map(|(flow, _)| flow.0)))
+            .to_owned();
+        flow_version::Entity::find()
+            .filter(key.in_tuples(wanted))
+            .filter(flow_version::Column::FlowId.in_subquery(own))
+            .all(self.db)
+            .await
+    }
+
+    /// Stores a new flow with its first version; it becomes this organization's.
+    pub async fn insert_flow(&self, mut flow: Model, body: &str) -> Result<Model, DbErr> {
+        flow.organization_id = self.organization.0;
+        Entity::insert(flow.clone().into_active_model()).exec_without_returning(self.db).await?;
+        self.insert_version(&flow, body).await?;
+        Ok(flow)
+    }
+
+    /// Gives a flow a new version; none if it is not there or not at `version` any more.
+    pub async fn edit_flow(
+        &self,
+        id: FlowId,
+        version: i32,
+        new: &NewVersion<'_>,
+        now: Micros,
+    ) -> Result<Option<Model>, DbErr> {
+        let change = ActiveModel {
+            name: Set(new.name.to_owned()),
+            version: Set(version + 1),
+            modified_at: Set(now.0),
+            modified_by_email: Set(new.by.to_owned()),
+            ..Default::default()
+        };
+        let Some(flow) = self.change_flow(id, Some(version), change).await? else {
+            return Ok(None);
+        };
+        self.insert_version(&flow, new.body).await?;
+        Ok(Some(flow))
+    }
+
+    /// Soft-deletes a flow; answers it as it was last, none if it is not there.
+    pub async fn delete_flow(
+        &self,
+        id: FlowId,
+        by: &str,
+        now: Micros,
+    ) -> Result<Option<FlowVersion>, DbErr> {
+        let change = ActiveModel {
+            modified_at: Set(now.0),
+            modified_by_email: Set(by.to_owned()),
+            deleted_at: Set(Some(now.0)),
+            ..Default::default()
+        };
+        let deleted = self.change_flow(id, None, change).await?;
+        Ok(self.with_bodies(deleted.into_iter().collect()).await?.pop())
+    }
+
+    async fn change_flow(
+        &self,
+        id: FlowId,
+        version: Option<i32>,
+        change: ActiveModel,
+    ) -> Result<Option<Model>, DbErr> {
+        let mut update = Entity::update_many()
+            .set(change)
+            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(Column::DeletedAt.is_null())
+            .filter(Column::Id.eq(id.0));
+        if let Some(version) = version {
+            update = update.filter(Column::Version.eq(version));
+        }
+        Ok(update.exec_with_returning(self.db).await?.into_iter().next())
+    }
+
+    async fn insert_version(&self, flow: &Model, body: &str) -> Result<(), DbErr> {
+        let row = flow_version::Model {
+            flow_id: flow.id,
+            version: flow.version,
+            body: body.to_owned(),
+            created_at: flow.modified_at,
+            created_by_email: flow.modified_by_email.clone(),
+        };
+        flow_version::Entity::insert(row.into_active_model())
+            .exec_without_returning(self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// The flows in their order, each with its current body: one query for all.
+    async fn with_bodies(&self, flows: Vec<Model>) -> Result<Vec<FlowVersion>, DbErr> {
+        let versions: Vec<_> =
+            flows.iter().map(|flow| (FlowId(flow.id), flow.version)).collect();
+        let mut bodies: std::collections::HashMap<_, _> = self
+            .flow_bodies(&versions)
+            .await?
+            .into_iter()
+            .map(|row| (row.flow_id, row.body))
+            .collect();
+        Ok(flows
+            .into_iter()
+            .filter_map(|flow| {
+                let body = bodies.remove(&flow.id)?;
+                Some(FlowVersion { flow, body })
+            })
+            .collect())
+    }
+
+    fn flows_there(&self) -> Select<Entity> {
+        Entity::find()
+            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(Column::DeletedAt.is_null())
+    }
+}

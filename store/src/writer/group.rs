@@ -1,0 +1,143 @@
+//! One group of the writer: begin, job after job, commit, answer.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+
+use super::{Job, Queued, Task};
+use crate::db::Durability;
+use crate::error::is_disk_failure;
+use crate::{Res, StoreError};
+
+/// Beyond so many rows or so long a group takes no further job.
+const ROWS: usize = 500;
+const TIME: Duration = Duration::from_millis(5);
+
+impl Task {
+    /// Commits `first` and whatever else waits, and answers them all.
+    pub(super) async fn group(&mut self, first: Queued, durable: bool) {
+        let tx = match self.begin(durable).await {
+            Ok(tx) => tx,
+            Err(error) => {
+                self.disconnect().await;
+                first.job.answer(Err(error));
+                return;
+            }
+        };
+        let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+        let committed = match self.fill(&tx, first, durable, &mut jobs).await {
+            Ok(()) if jobs.is_empty() => self.roll_back(tx).await,
+            Ok(()) => self.commit(tx, durable).await,
+            Err(error) => {
+                drop(tx);
+                self.disconnect().await;
+                Err(error.into())
+            }
+        };
+        for job in jobs {
+            job.answer(committed.clone());
+        }
+    }
+
+    /// Runs jobs until the group is full or nothing waits; `jobs` are those to commit. An error
+    /// means that the transaction is lost: when the disk is full SQLite may roll all of it back by itself.
+    async fn fill(
+        &mut self,
+        tx: &DatabaseTransaction,
+        first: Queued,
+        durable: bool,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), DbErr> {
+        let start = Instant::now();
+        let Queued { mut job, mut rows } = first;
+        if !job.run(tx).await {
+            job.answer(Ok(()));
+            return Ok(());
+        }
+        jobs.push(job);
+        while rows < ROWS && start.elapsed() < TIME {
+            let Some(next) = self.next_job(durable, start.elapsed()) else {
+                break;
+            };
+            rows += next.rows;
+            self.in_savepoint(tx, next.job, jobs).await?;
+        }
+        Ok(())
+    }
+
+    async fn in_savepoint(
+        &mut self,
+        tx: &DatabaseTransaction,
+        mut job: Box<dyn Job>,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), DbErr> {
+        let savepoint = match tx.begin().await {
+            Ok(savepoint) => savepoint,
+            Err(error) => {
+                job.answer(Err(error.clone().into()));
+                return Err(error);
+            }
+        };
+        if job.run(&savepoint).await {
+            jobs.push(job);
+            savepoint.commit().await
+        } else {
+            let rolled_back = savepoint.rollback().await;
+            job.answer(Ok(()));
+            rolled_back
+        }
+    }
+
+    async fn commit(&mut self, tx: DatabaseTransaction, durable: bool) -> Res<()> {
+        let full = durable && self.durability == Durability::Full;
+        let committed = match full && self.unsynced {
+            true => match touch(&tx).await {
+                Ok(()) => tx.commit().await,
+                Err(error) => Err(error),
+            },
+            false => tx.commit().await,
+        };
+        match committed {
+            Ok(()) => {
+                self.unsynced = !full;
+                self.counts.add(durable);
+                Ok(())
+            }
+            Err(error) => {
+                if is_disk_failure(&error) {
+                    exit(&error);
+                }
+                self.disconnect().await;
+                Err(match StoreError::from(error) {
+                    // A commit that was refused is not the jobs' data: their statements went through.
+                    StoreError::Refused(text) => StoreError::Unavailable(text),
+                    other => other,
+                })
+            }
+        }
+    }
+
+    async fn roll_back(&mut self, tx: DatabaseTransaction) -> Res<()> {
+        if let Err(error) = tx.rollback().await {
+            tracing::warn!(%error, "the write connection is opened anew");
+            self.disconnect().await;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a page of no meaning. A commit that changed nothing syncs nothing, so it would not carry
+/// the lazy commits before it to the disk, and whoever waits for them would be told too early.
+async fn touch(tx: &DatabaseTransaction) -> Result<(), DbErr> {
+    tx.execute_unprepared("PRAGMA user_version = 1")
+        .await
+        .map(|_| ())
+}
+
+/// Ends the process: after a failed write or fsync the kernel may have dropped the pages, and a
+/// second fsync that succeeds would prove nothing.
+pub(crate) fn exit(error: &DbErr) -> ! {
+    tracing::error!(%error, "the disk failed under the database; exiting, nothing acknowledged is lost");
+    eprintln!("neena: the disk failed under the database: {error}");
+    std::process::exit(74)
+}
