@@ -1,14 +1,31 @@
-//! What the owner of a run decides: events in, commands out. (Types first; the walk follows.)
+//! What the owner of a run decides while it holds it: events in, commands out.
+//!
+//! The rule for what may start goes by the *successor*. A pure task starts on results in memory. Everything
+//! with an effect is *held* until every outcome it depends on is durably committed and the commit's
+//! answer still said `running`; it is enough to wait for the newest record among its direct inputs,
+//! since the records of a run are committed in order.
 
+mod end;
+mod resume;
+mod settle;
+mod start;
+mod task;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Intent, Phase, Record, TaskKey, TaskRow};
+use self::task::Task;
+use super::{Intent, Phase, Record, TaskKey, TaskRow, Then};
+use crate::binding::Scope;
+use crate::ids::RunId;
+use crate::plan::{Head, Plan};
 use crate::{Json, Micros};
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskError {
-    /// A stable word: `timeout`, `exception`, `binding`, `worker_lost`, `outcome_unknown`, `result_too_large`, …
+    /// A stable word: `timeout`, `exception`, `binding`, `outcome_unknown`, `result_too_large`, …
     pub kind: String,
     pub message: String,
     /// Whether the retry policy may try again.
@@ -20,7 +37,7 @@ pub struct TaskError {
 pub enum Outcome {
     Completed(Json),
     Failed(TaskError),
-    /// Stopped because the run was cancelled or timed out.
+    /// Stopped because the run asked for it.
     Stopped,
 }
 
@@ -40,16 +57,22 @@ pub struct Standing {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The claim was answered; always the first event.
+    /// The claim was answered; the first event, unless the run is condemned.
     Claimed(Standing),
-    /// An attempt ended.
-    Finished { key: TaskKey, attempt: u32, outcome: Outcome },
+    /// An attempt ended; `started` is when it really began, after any wait for a slot.
+    Finished { key: TaskKey, attempt: u32, started: Micros, outcome: Outcome },
     /// Every record up to `seq` is durably committed; `applied` tells whether that record's `then` took effect.
     Recorded { seq: u64, standing: Standing, applied: bool },
     /// The live row was read again after a signal.
     Signalled(Standing),
     /// Time passed: something asked for by [`Command::WakeAt`] is due.
     Due,
+    /// The store refused the data of a record: it and all later ones were not written.
+    Unstorable,
+    /// This run has brought down its worker too often: end it as `worker_crash`.
+    Condemned,
+    /// The worker gives the run back; `unstarted` were commanded to start and never did.
+    HandBack { unstarted: Vec<TaskKey> },
 }
 
 /// An attempt to start.
@@ -69,8 +92,179 @@ pub enum Command {
     Start(Start),
     /// Stop an attempt that was started; it ends as [`Outcome::Stopped`].
     Stop(TaskKey),
-    /// Hand this to the journal; at most one per event.
+    /// Hand this to the journal; at most one per event, and before the same event's other commands.
     Record(Record),
     /// Send [`Event::Due`] at this time; replaces the earlier wish.
     WakeAt(Micros),
+}
+
+/// Why nothing new starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    Failed,
+    Cancelled,
+    TimedOut,
+    Condemned,
+    Unstorable,
+    HandedBack,
+}
+
+/// A run as its owner holds it. Dropped when the owner loses it, parks it or ends it.
+#[derive(Debug)]
+pub struct Run {
+    id: RunId,
+    plan: Arc<Plan>,
+    deadline: Option<Micros>,
+    /// By position in the graph.
+    tasks: Vec<Task>,
+    /// Tasks without an outcome.
+    open: usize,
+    /// Attempts under way.
+    running: usize,
+    /// Positions all of whose inputs have ended, still to be looked at.
+    ready: VecDeque<u32>,
+    /// Tasks that are bound and may start once the record of that number is durable.
+    held: BTreeSet<(u64, u32)>,
+    /// Tasks between two attempts, by when the next is due.
+    delayed: BTreeSet<(Micros, u32)>,
+    /// The record being built.
+    record: Record,
+    /// Number of the last record handed out, and of the last one known to be durable.
+    seq: u64,
+    durable: u64,
+    standing: Standing,
+    stopping: Option<Stopping>,
+    /// Number of the record that parks or ends the run, while its verdict is out.
+    last: Option<u64>,
+    woken: Option<Micros>,
+}
+
+impl Run {
+    /// A run just claimed. `history` is what is recorded of it (empty at its first claim); `deadline` is
+    /// when the whole run times out. The first event must be [`Event::Claimed`].
+    pub fn new(id: RunId, plan: Arc<Plan>, deadline: Option<Micros>, history: &History) -> Run {
+        let graph = &plan.graph;
+        let tasks = (0..graph.len()).map(|at| Task::new(graph.upstream(at).len())).collect();
+        let mut run = Run {
+            id,
+            deadline,
+            tasks,
+            open: plan.graph.len(),
+            plan,
+            running: 0,
+            ready: VecDeque::new(),
+            held: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            record: Record::default(),
+            seq: 0,
+            durable: 0,
+            standing: Standing { phase: Phase::Running, intent: None },
+            stopping: None,
+            last: None,
+            woken: None,
+        };
+        run.remember(history);
+        run
+    }
+
+    /// What follows from `event` at `now`. Late, repeated and unknown events change nothing.
+    pub fn on(&mut self, event: Event, now: Micros) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match event {
+            Event::Claimed(standing) => {
+                self.standing = standing;
+                self.take_over(now);
+            }
+            Event::Finished { key, attempt, started, outcome } => {
+                self.finished(key, attempt, started, outcome, now, &mut commands);
+            }
+            Event::Recorded { seq, standing, applied } => {
+                self.durable = self.durable.max(seq);
+                self.standing = standing;
+                if !applied && self.last == Some(seq) {
+                    self.last = None;
+                }
+            }
+            Event::Signalled(standing) => self.standing = standing,
+            Event::Due => self.woken = None,
+            Event::Unstorable => {
+                self.last = None;
+                self.stop(Stopping::Unstorable, now, &mut commands);
+            }
+            Event::Condemned => self.stop(Stopping::Condemned, now, &mut commands),
+            Event::HandBack { unstarted } => self.hand_back(&unstarted),
+        }
+        if self.standing.phase == Phase::Closing {
+            self.stop(Stopping::Cancelled, now, &mut commands);
+        } else if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.stop(Stopping::TimedOut, now, &mut commands);
+        }
+        self.walk(now, &mut commands);
+        self.release(now, &mut commands);
+        self.end(now);
+        self.ask_to_be_woken(&mut commands);
+        if let Some(record) = self.take_record() {
+            commands.insert(0, Command::Record(record));
+        }
+        commands
+    }
+
+    /// Whether something may start now.
+    fn may_start(&self) -> bool {
+        self.stopping.is_none()
+            && self.last.is_none()
+            && self.standing.phase == Phase::Running
+            && self.standing.intent.is_none()
+    }
+
+    /// The number the record being built will have.
+    fn next_seq(&self) -> u64 {
+        self.seq + 1
+    }
+
+    fn key(&self, position: usize) -> TaskKey {
+        TaskKey { index: self.plan.graph.operation(position).index, item: None }
+    }
+
+    fn take_record(&mut self) -> Option<Record> {
+        if self.record == Record::default() {
+            return None;
+        }
+        let mut record = std::mem::take(&mut self.record);
+        self.seq += 1;
+        record.seq = self.seq;
+        let waited_for = self.held.range((record.seq, 0)..).next().is_some();
+        record.urgent |= waited_for || record.then != Then::Hold;
+        if record.then != Then::Hold {
+            self.last = Some(record.seq);
+        }
+        Some(record)
+    }
+
+    fn ask_to_be_woken(&mut self, commands: &mut Vec<Command>) {
+        if self.last.is_some() {
+            return;
+        }
+        let due = self.delayed.first().map(|(due, _)| *due).filter(|_| self.may_start());
+        let deadline = self.deadline.filter(|_| self.stopping.is_none());
+        let Some(wake) = due.into_iter().chain(deadline).min() else { return };
+        if self.woken != Some(wake) {
+            self.woken = Some(wake);
+            commands.push(Command::WakeAt(wake));
+        }
+    }
+}
+
+impl Scope for Run {
+    fn head(&self) -> &Head {
+        &self.plan.head
+    }
+
+    fn run(&self) -> RunId {
+        self.id
+    }
+
+    fn result(&self, position: usize) -> Option<&Json> {
+        self.tasks.get(position)?.result.as_ref()
+    }
 }
