@@ -1,1 +1,170 @@
-//! placeholder
+//! The worker: takes approved runs, drives each through the pure engine, runs the tasks, and has
+//! every outcome recorded.
+
+mod attempt;
+mod beat;
+mod clock;
+mod drive;
+pub mod executors;
+mod held;
+mod intake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neena_bus::Bus;
+use neena_engine::ids::WorkerId;
+use neena_store::{Journal, Res, Store, WorkerCard};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use clock::{Clock, DatabaseClock};
+
+use crate::drive::Note;
+use crate::executors::Executors;
+use crate::held::HeldRuns;
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For people: what `workers` shows.
+    pub name: String,
+    /// Attempts that run at once.
+    pub slots: usize,
+    /// Runs held at once.
+    pub runs: usize,
+    /// How long this worker may be silent before its runs go to others.
+    pub lease: Duration,
+    /// How long running tasks may go on after a stop was asked for.
+    pub grace: Duration,
+}
+
+/// What all parts of one worker share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    journal: Journal,
+    executors: Arc<Executors>,
+    clock: Arc<dyn Clock>,
+    slots: Arc<Semaphore>,
+    held: HeldRuns,
+    /// This incarnation; a dead one never returns.
+    id: Mutex<WorkerId>,
+    /// Until when, by local time, claims are ours to make.
+    lease_until: Mutex<Instant>,
+    /// A run slot came free.
+    freed: Notify,
+    drivers: TaskTracker,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    loops: TaskTracker,
+}
+
+impl Worker {
+    /// Joins the cluster and starts taking runs.
+    pub async fn start(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        journal: Journal,
+        executors: Arc<Executors>,
+        clock: Arc<dyn Clock>,
+    ) -> Res<Worker> {
+        let id = WorkerId(clock.id());
+        let shared = Arc::new(Shared {
+            slots: Arc::new(Semaphore::new(settings.slots)),
+            lease_until: Mutex::new(Instant::now()),
+            settings,
+            store,
+            bus,
+            journal,
+            executors,
+            clock,
+            held: HeldRuns::default(),
+            id: Mutex::new(id),
+            freed: Notify::new(),
+            drivers: TaskTracker::new(),
+        });
+        shared.join(id).await?;
+        let stop = CancellationToken::new();
+        let loops = TaskTracker::new();
+        loops.spawn(intake::run(shared.clone(), stop.clone()));
+        loops.spawn(intake::pokes(shared.clone(), stop.clone()));
+        loops.spawn(beat::run(shared.clone(), stop.clone()));
+        loops.close();
+        Ok(Worker { shared, stop, loops })
+    }
+
+    /// This incarnation's id.
+    pub fn id(&self) -> WorkerId {
+        *self.shared.id.lock()
+    }
+
+    /// Runs held now.
+    pub fn held(&self) -> usize {
+        self.shared.held.len()
+    }
+
+    /// Takes no more runs, lets running tasks finish within the grace, records what they gave, and
+    /// gives every run back.
+    pub async fn stop(self) -> Res<()> {
+        self.stop.cancel();
+        self.loops.wait().await;
+        let until = Instant::now() + self.shared.settings.grace;
+        for (_, hold) in self.shared.held.all() {
+            // A driver that is gone has nothing to give back.
+            let _ = hold.notes.send(Note::Drain(until)).await;
+        }
+        self.shared.drivers.close();
+        let recorded = Duration::from_secs(5);
+        if tokio::time::timeout_at(until + recorded, self.shared.drivers.wait()).await.is_err() {
+            tracing::warn!(runs = self.shared.held.len(), "runs still under way at the end of the grace");
+        }
+        self.shared.executors.shutdown().await;
+        self.shared.store.leave(self.id()).await
+    }
+}
+
+impl Shared {
+    /// Enters this incarnation into the database.
+    async fn join(&self, id: WorkerId) -> Res<()> {
+        let asked = Instant::now();
+        let card = WorkerCard {
+            id,
+            name: self.settings.name.clone(),
+            slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
+            lease: self.settings.lease,
+        };
+        let db_now = self.store.join(&card).await?;
+        *self.id.lock() = id;
+        self.renewed(asked, db_now);
+        Ok(())
+    }
+
+    /// The lease was renewed by a call made at `asked`. It counts from before the call, less a margin.
+    fn renewed(&self, asked: Instant, db_now: neena_engine::Micros) {
+        self.clock.adjust(db_now);
+        let margin = self.settings.lease / 5;
+        *self.lease_until.lock() = asked + self.settings.lease - margin;
+    }
+
+    fn lease_holds(&self) -> bool {
+        Instant::now() < *self.lease_until.lock()
+    }
+
+    /// Run slots free now.
+    fn free(&self) -> usize {
+        self.settings.runs.saturating_sub(self.held.len())
+    }
+}
+

@@ -1,0 +1,99 @@
+//! One attempt under way: how to stop it, and whether it really began.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use neena_engine::Micros;
+use neena_engine::plan::Operation;
+use neena_engine::run::{Outcome, Start, TaskError, TaskKey};
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::executors::Call;
+
+/// A result larger than this many bytes fails its attempt.
+pub(crate) const RESULT_LIMIT: usize = 1 << 20;
+
+/// The driver's hold on an attempt.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    pub stop: CancellationToken,
+    began: Arc<AtomicBool>,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub key: TaskKey,
+    pub attempt: u32,
+    pub started: Micros,
+    pub outcome: Outcome,
+}
+
+impl Attempt {
+    /// Whether it got its slot and was handed to an executor.
+    pub fn began(&self) -> bool {
+        self.began.load(Ordering::Acquire)
+    }
+
+    /// Waits for a slot where the task takes one, then runs it.
+    pub async fn run(self, shared: Arc<Shared>, operation: Operation, call: Call) -> Ended {
+        let (key, attempt) = (call.key, call.attempt);
+        let ended = |started, outcome| Ended { key, attempt, started, outcome };
+        let slot = if takes_slot(&operation) {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    return ended(shared.clock.now(), Outcome::Stopped);
+                }
+                slot = shared.slots.clone().acquire_owned() => slot.ok(),
+            }
+        } else {
+            None
+        };
+        self.began.store(true, Ordering::Release);
+        let started = shared.clock.now();
+        let outcome = shared.executors.run(operation.kind, call, self.stop).await;
+        drop(slot);
+        ended(started, within_limit(outcome))
+    }
+}
+
+/// Built-in pure tasks take microseconds and no slot.
+fn takes_slot(operation: &Operation) -> bool {
+    !(operation.pure && operation.kind == neena_engine::flow::Kind::BuiltIn)
+}
+
+fn within_limit(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Completed(result) if result.text().len() > RESULT_LIMIT => {
+            Outcome::Failed(TaskError {
+                kind: "result_too_large".into(),
+                message: format!(
+                    "the result has {} bytes; at most {RESULT_LIMIT} can be recorded",
+                    result.text().len()
+                ),
+                retryable: false,
+            })
+        }
+        outcome => outcome,
+    }
+}
+
+/// The call behind a start.
+pub(crate) fn call(
+    run: neena_engine::ids::RunId,
+    operation: &Operation,
+    start: Start,
+) -> Call {
+    Call {
+        run,
+        key: start.key,
+        attempt: start.attempt,
+        integration: operation.integration.clone(),
+        method: operation.method.clone(),
+        code_digest: operation.code_digest.clone(),
+        arguments: start.arguments,
+        timeout: start.timeout,
+    }
+}

@@ -1,0 +1,365 @@
+//! Drives one claimed run: feeds the pure engine with what happens and does what it says.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use neena_engine::ids::RunId;
+use neena_engine::plan::Plan;
+use neena_engine::run::{
+    Command, Event, History, Outcome, Phase, Record, Run, Standing, Start, TaskKey, Then,
+};
+use neena_store::{Entry, Held, Pending, StoreError, Verdict};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, info, warn};
+
+use crate::Shared;
+use crate::attempt::{self, Attempt, Ended};
+
+/// Claims without progress after which a run is ended instead of started again.
+const CONDEMNED_AT: i64 = 4;
+/// Events handled in one go before other runs get the thread.
+const BURST: usize = 128;
+/// Rows gathered in one go before they are handed to the journal.
+const GATHER: usize = 256;
+/// How long a run whose code nobody hosts here waits before it is looked at again.
+const UNHOSTED_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What others tell a driver.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Ended(Ended),
+    /// Look at the live row again.
+    Look,
+    /// Start nothing more, and give the run back when nothing runs or at this moment.
+    Drain(Instant),
+    /// The run is not ours any more.
+    Lost,
+}
+
+pub(crate) struct Drive {
+    shared: Arc<Shared>,
+    held: Held,
+    plan: Arc<Plan>,
+    run: Run,
+    seen: i64,
+    notes: mpsc::Receiver<Note>,
+    sender: mpsc::Sender<Note>,
+    events: VecDeque<Event>,
+    attempts: HashMap<TaskKey, Attempt>,
+    record: Record,
+    verdicts: FuturesOrdered<Pending>,
+    /// The record that ends the hold, while its verdict is out.
+    last: Option<u64>,
+    wake: Option<Instant>,
+    drain: Option<Instant>,
+    handed_back: bool,
+    unstarted: Vec<TaskKey>,
+    /// Whether the engine was told of the claim; not while code is missing.
+    claimed: bool,
+}
+
+/// Why a driver stopped.
+enum Over {
+    /// The run was parked, ended or given back by its own record.
+    Settled,
+    /// Somebody else owns it, or nobody does.
+    Lost,
+}
+
+impl Drive {
+    /// Prepares to drive a run that was just claimed.
+    pub fn new(
+        shared: Arc<Shared>,
+        held: Held,
+        plan: Arc<Plan>,
+        history: &History,
+        (sender, notes): (mpsc::Sender<Note>, mpsc::Receiver<Note>),
+    ) -> Drive {
+        let run = Run::new(held.run, plan.clone(), held.deadline_at, history);
+        Drive {
+            shared,
+            seen: held.inbox_seq,
+            plan,
+            run,
+            held,
+            notes,
+            sender,
+            events: VecDeque::new(),
+            attempts: HashMap::new(),
+            record: Record::default(),
+            verdicts: FuturesOrdered::new(),
+            last: None,
+            wake: None,
+            drain: None,
+            handed_back: false,
+            unstarted: Vec::new(),
+            claimed: false,
+        }
+    }
+
+    /// Drives the run until it is parked, ended, given back or lost.
+    pub async fn go(mut self, history: &History) {
+        let standing = Standing { phase: self.held.phase, intent: self.held.intent };
+        match self.unhosted(history) {
+            Some(missing) if self.held.claims < CONDEMNED_AT => self.park_unhosted(&missing),
+            _ => self.claim(standing),
+        }
+        let over = self.turn().await;
+        self.attempts.values().for_each(|attempt| attempt.stop.cancel());
+        match over {
+            Over::Settled => debug!("run left in good order"),
+            Over::Lost => info!("run lost to another owner; its tasks here were stopped"),
+        }
+    }
+
+    async fn turn(&mut self) -> Over {
+        loop {
+            self.burst().await;
+            if let Some(over) = self.flush().await {
+                return over;
+            }
+            let wake = self.wake;
+            let drain = self.drain.filter(|_| !self.handed_back);
+            tokio::select! {
+                biased;
+                Some(verdict) = self.verdicts.next(), if !self.verdicts.is_empty() => {
+                    if let Some(over) = self.judged(verdict) {
+                        return over;
+                    }
+                }
+                note = self.notes.recv() => match note {
+                    Some(Note::Ended(ended)) => self.ended(ended),
+                    Some(Note::Look) => {
+                        if let Some(over) = self.look().await {
+                            return over;
+                        }
+                    }
+                    Some(Note::Drain(until)) => self.drain = Some(until),
+                    Some(Note::Lost) | None => return Over::Lost,
+                },
+                () = at(wake) => {
+                    self.wake = None;
+                    self.events.push_back(Event::Due);
+                }
+                () = at(drain) => self.hand_back(),
+            }
+            if self.drain.is_some() && !self.handed_back && self.idle() {
+                self.hand_back();
+            }
+        }
+    }
+
+    /// Handles what has happened, and what follows from it at once, without letting go of the thread
+    /// for long.
+    async fn burst(&mut self) {
+        let mut handled = 0;
+        while let Some(event) = self.events.pop_front() {
+            for command in self.run.on(event, self.shared.clock.now()) {
+                match command {
+                    Command::Record(record) => self.gather(record),
+                    Command::Start(start) => self.start(start),
+                    Command::Stop(key) => {
+                        if let Some(attempt) = self.attempts.get(&key) {
+                            attempt.stop.cancel();
+                        }
+                    }
+                    Command::WakeAt(due) => self.wake = Some(self.shared.clock.instant(due)),
+                }
+            }
+            handled += 1;
+            if self.record.rows.len() >= GATHER && self.flush().await.is_some() {
+                // The journal is closed; the next flush says so again.
+                return;
+            }
+            if handled % BURST == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Adds a record to the one being gathered: rows in order, the last `then` and number.
+    fn gather(&mut self, record: Record) {
+        self.record.seq = record.seq;
+        self.record.rows.extend(record.rows);
+        self.record.attempts.extend(record.attempts);
+        self.record.urgent |= record.urgent;
+        if record.then != Then::Hold {
+            self.last = Some(record.seq);
+            self.record.then = record.then;
+        }
+    }
+
+    /// Hands what was gathered to the journal.
+    async fn flush(&mut self) -> Option<Over> {
+        if self.record == Record::default() {
+            return None;
+        }
+        let record = std::mem::take(&mut self.record);
+        let entry = Entry { run: self.held.run, claim: self.held.claim, seen: self.seen, record };
+        match self.shared.journal.push(entry).await {
+            Ok(pending) => {
+                self.verdicts.push_back(pending);
+                None
+            }
+            Err(_) => Some(Over::Lost),
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        if self.drain.is_some() {
+            self.unstarted.push(start.key);
+            return;
+        }
+        let key = start.key;
+        let operation = self.plan.graph.operation(start.position).clone();
+        let attempt = Attempt::default();
+        let span = tracing::info_span!("task", task = key.index, method = %operation.method);
+        let call = attempt::call(self.held.run, &operation, start);
+        let mut running = Box::pin(
+            attempt.clone().run(self.shared.clone(), operation, call).instrument(span),
+        );
+        // Most built-in tasks are over at the first look: no spawn, no wake-up.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        if let std::task::Poll::Ready(ended) = running.as_mut().poll(&mut context) {
+            self.events.push_back(event(ended));
+            return;
+        }
+        self.attempts.insert(key, attempt);
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let ended = running.await;
+            // A driver that is gone has no use for it.
+            let _ = sender.send(Note::Ended(ended)).await;
+        });
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        self.attempts.remove(&ended.key);
+        if self.handed_back {
+            return;
+        }
+        self.events.push_back(event(ended));
+    }
+
+    /// Takes the journal's answer.
+    fn judged(&mut self, (seq, verdict): (u64, Result<Verdict, StoreError>)) -> Option<Over> {
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(StoreError::Refused(why)) => {
+                warn!(%why, "the database refused a record of this run");
+                self.last = None;
+                self.events.push_back(Event::Unstorable);
+                return None;
+            }
+            // The journal answers nothing else but at its end.
+            Err(_) => return Some(Over::Lost),
+        };
+        if !verdict.held {
+            return Some(Over::Lost);
+        }
+        if self.last == Some(seq) {
+            if verdict.applied {
+                return Some(Over::Settled);
+            }
+            self.last = None;
+        }
+        self.saw(verdict.inbox_seq);
+        let standing = Standing { phase: verdict.phase, intent: verdict.intent };
+        if self.claimed {
+            self.events.push_back(Event::Recorded { seq, standing, applied: verdict.applied });
+        } else {
+            // A signal came before the park for missing code. A cancel needs no code; anything else
+            // finds the run parked again, or its code here.
+            self.claim(standing);
+        }
+        None
+    }
+
+    /// Tells the engine of the claim.
+    fn claim(&mut self, standing: Standing) {
+        self.claimed = true;
+        self.events.push_back(if self.held.claims >= CONDEMNED_AT {
+            Event::Condemned
+        } else {
+            Event::Claimed(standing)
+        });
+    }
+
+    async fn look(&mut self) -> Option<Over> {
+        match self.shared.store.reread(self.held.run, self.held.claim).await {
+            Ok(Some(held)) => {
+                self.saw(held.inbox_seq);
+                let standing = Standing { phase: held.phase, intent: held.intent };
+                self.events.push_back(Event::Signalled(standing));
+                None
+            }
+            Ok(None) if self.last.is_some() => None,
+            Ok(None) => Some(Over::Lost),
+            // The next beat finds the signal again.
+            Err(error) => {
+                debug!(%error, "could not look at the run again");
+                None
+            }
+        }
+    }
+
+    fn saw(&mut self, inbox_seq: i64) {
+        self.seen = self.seen.max(inbox_seq);
+        self.shared.held.saw(self.held.run, self.seen);
+    }
+
+    /// Whether nothing that began is still under way.
+    fn idle(&self) -> bool {
+        self.attempts.values().all(|attempt| !attempt.began()) && self.events.is_empty()
+    }
+
+    fn hand_back(&mut self) {
+        self.handed_back = true;
+        let mut unstarted = std::mem::take(&mut self.unstarted);
+        for (key, attempt) in &self.attempts {
+            if !attempt.began() {
+                unstarted.push(*key);
+            }
+            attempt.stop.cancel();
+        }
+        self.events.push_back(Event::HandBack { unstarted });
+    }
+
+    /// What of the plan's code nobody hosts here, as far as the run still needs it.
+    fn unhosted(&self, history: &History) -> Option<String> {
+        if self.held.phase == Phase::Closing {
+            return None;
+        }
+        let done = |index| {
+            history.rows.iter().any(|row| row.key.index == index && row.status.is_outcome())
+        };
+        let missing = self.plan.graph.body().operations.iter().find(|operation| {
+            let (integration, digest) = (&operation.integration, &operation.code_digest);
+            !self.shared.executors.hosts(operation.kind, integration, digest)
+                && !done(operation.index)
+        })?;
+        Some(format!("{} at {:.12}", missing.integration, missing.code_digest))
+    }
+
+    fn park_unhosted(&mut self, missing: &str) {
+        let reason = format!("no worker hosts {missing}");
+        warn!(%reason, "run parked");
+        let wake_at = Some(self.shared.clock.now().after(UNHOSTED_WAIT));
+        let then = Then::Park { wake_at, reason: Some(reason.into()) };
+        self.gather(Record { seq: 1, then, urgent: true, ..Record::default() });
+    }
+}
+
+fn event(ended: Ended) -> Event {
+    let Ended { key, attempt, started, outcome } = ended;
+    Event::Finished { key, attempt, started, outcome }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

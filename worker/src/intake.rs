@@ -1,0 +1,167 @@
+//! Taking runs: by message when one comes, from the table when none does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neena_engine::ids::{ClaimId, RunId};
+use neena_engine::plan::PLAN_V;
+use neena_engine::run::{Ending, History, Record, RunStatus, Then};
+use neena_store::{Claim, Entry, Held, Res, StoreError, Which};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+
+use crate::Shared;
+use crate::drive::{Drive, Note};
+use crate::held::Hold;
+
+/// Wake-ups taken together in one claim call.
+const TOGETHER: usize = 64;
+/// Notes that may wait for a driver.
+const NOTES: usize = 256;
+
+/// Takes runs until `stop`.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut inbox = match shared.bus.consume(*shared.id.lock()).await {
+        Ok(inbox) => inbox,
+        Err(problem) => {
+            warn!(%problem, "no messages; taking runs from the table only");
+            return from_table_only(shared, stop).await;
+        }
+    };
+    loop {
+        let free = shared.free();
+        let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
+        let result = tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.freed.notified(), if free == 0 => continue,
+            wakes = inbox.wakes(free.min(TOGETHER)), if free > 0 => {
+                let runs: Vec<RunId> = wakes.iter().map(|wake| wake.run).collect();
+                let result = take(&shared, Which::Named(&runs)).await;
+                inbox.ack(wakes).await;
+                result
+            }
+            // The table is the queue of last resort: a lost message costs a second or two.
+            () = tokio::time::sleep(idle), if free > 0 => next(&shared).await,
+        };
+        if let Err(problem) = result {
+            warn!(%problem, "could not claim");
+        }
+    }
+}
+
+/// Passes pokes on to the drivers until `stop`.
+pub(crate) async fn pokes(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut pokes = shared.bus.pokes(*shared.id.lock()).await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            poke = pokes.recv() => match poke {
+                Some(run) => {
+                    if let Some(hold) = shared.held.get(run) {
+                        // Full: the driver is about to read, and the next beat says it again.
+                        let _ = hold.notes.try_send(Note::Look);
+                    }
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+async fn from_table_only(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(idle) => {
+                if let Err(problem) = next(&shared).await {
+                    warn!(%problem, "could not claim");
+                }
+            }
+        }
+    }
+}
+
+/// Takes what is ready, oldest first, for as long as there are free slots.
+async fn next(shared: &Arc<Shared>) -> Res<()> {
+    loop {
+        let most = shared.free().min(TOGETHER);
+        if most == 0 || take(shared, Which::Next(most as u16)).await? < most {
+            return Ok(());
+        }
+    }
+}
+
+/// Claims and starts a driver for each run that was given; how many.
+async fn take(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
+    if !shared.lease_holds() {
+        return Err(StoreError::Unavailable("the worker's lease is not renewed".into()));
+    }
+    let claim =
+        Claim { worker: *shared.id.lock(), id: ClaimId(shared.clock.id()), plan_v: PLAN_V };
+    let held = shared.store.claim(&claim, which).await?;
+    let taken = held.len();
+    for held in held {
+        let (sender, notes) = mpsc::channel(NOTES);
+        let hold = Hold { claim: held.claim, seen: held.inbox_seq, notes: sender.clone() };
+        if let Some(older) = shared.held.insert(held.run, hold) {
+            let _ = older.notes.try_send(Note::Lost);
+        }
+        let span = info_span!("flow_run", flow_run = %held.run, epoch = held.epoch);
+        shared.drivers.spawn(drive(shared.clone(), held, sender, notes).instrument(span));
+    }
+    Ok(taken)
+}
+
+async fn drive(
+    shared: Arc<Shared>,
+    held: Held,
+    sender: mpsc::Sender<Note>,
+    notes: mpsc::Receiver<Note>,
+) {
+    let (run, claim) = (held.run, held.claim);
+    match prepare(&shared, &held).await {
+        Ok((plan, history)) => {
+            let drive = Drive::new(shared.clone(), held, plan, &history, (sender, notes));
+            drive.go(&history).await;
+        }
+        Err(problem) => give_up(&shared, &held, problem).await,
+    }
+    shared.held.remove(run, claim);
+    shared.freed.notify_one();
+}
+
+/// The plan, verified, and what is recorded; a run at its first claim has no history.
+async fn prepare(
+    shared: &Shared,
+    held: &Held,
+) -> Res<(Arc<neena_engine::plan::Plan>, History)> {
+    let plan = shared.store.plan(held.run).await?;
+    let history =
+        if held.epoch > 1 { shared.store.load(held.run).await? } else { History::default() };
+    Ok((plan, history))
+}
+
+/// A run that cannot be loaded: failed if its plan is not what was approved, else given back.
+async fn give_up(shared: &Shared, held: &Held, problem: StoreError) {
+    warn!(%problem, "the run could not be loaded");
+    let then = match problem {
+        StoreError::Refused(why) => Then::Finish(Ending {
+            status: RunStatus::Failed,
+            body: format!("The plan could not be loaded (plan_unreadable): {why}").into(),
+            reason: Some("plan_unreadable".into()),
+        }),
+        _ => Then::Yield,
+    };
+    let record = Record { seq: 1, then, urgent: true, ..Record::default() };
+    let entry = Entry { run: held.run, claim: held.claim, seen: held.inbox_seq, record };
+    if let Err(problem) = shared.journal.push(entry).await {
+        debug!(%problem, "the journal has closed");
+    }
+}
+
+/// Up to a second, so that workers do not look in step.
+fn rand_millis(shared: &Shared) -> u16 {
+    u16::try_from(shared.clock.id().as_u128() % 1_000).unwrap_or(0)
+}
