@@ -1,9 +1,9 @@
 //! The definition of work: operations and their dependencies, a graph valid by construction.
 
+mod builtin;
 mod by_name;
 mod check;
 mod cycles;
-mod builtin;
 mod definition;
 mod edges;
 mod faults;
@@ -14,8 +14,11 @@ mod rules;
 mod spec;
 
 pub use builtin::{
-    BUILT_IN_CLASS, BUILT_IN_INTEGRATION, BuiltIn, built_in_integration_id, built_in_version, built_ins,
+    BUILT_IN_CLASS, BUILT_IN_INTEGRATION, BuiltIn, built_in_integration_id, built_in_version,
+    built_ins,
 };
+pub(crate) use faults::Faults;
+
 pub use definition::{Catalogue, Definition, EXPRESSION, Kind, Parameter};
 pub use retry::{Backoff, Retry};
 pub use rules::{OnFailure, TriggerRule};

@@ -4,12 +4,13 @@
 mod canonical;
 mod graph;
 mod head;
+mod make;
 mod neighbours;
 
 use std::sync::Arc;
 
 pub use canonical::{CanonicalError, canonical};
-pub use graph::{Arguments, Graph, GraphBody, NamedSource, Operation};
+pub use graph::{Arguments, Declared, Graph, GraphBody, NamedSource, Operation};
 pub use head::{Head, Metadata, Policy, RequestCopy};
 
 use serde::de::DeserializeOwned;
@@ -20,11 +21,29 @@ use crate::Hash;
 pub const PLAN_V: u32 = 1;
 
 /// A verified plan: its head, its graph, and the hash an approval names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub hash: Hash,
     pub head: Head,
     pub graph: Arc<Graph>,
+}
+
+impl Plan {
+    /// Reads a stored head and joins it to its graph, after checking that they are what `expected` names.
+    pub fn parse(head: &str, expected: Hash, graph: Arc<Graph>) -> Result<Plan, PlanError> {
+        let head = Head::parse(head, expected)?;
+        if head.graph != graph.hash() {
+            return Err(PlanError::HashMismatch {
+                what: "graph",
+                expected: head.graph,
+            });
+        }
+        Ok(Plan {
+            hash: expected,
+            head,
+            graph,
+        })
+    }
 }
 
 /// Why stored bytes are not the plan they should be.

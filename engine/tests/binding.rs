@@ -4,7 +4,7 @@ use neena_engine::plan::Arguments;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{Given, bind, given, graph, operation, parameter, source, value_of};
+use crate::harness::{Given, bind, declared, given, graph, operation, source, value_of};
 
 fn rows() -> Given {
     Given::new(
@@ -54,10 +54,10 @@ fn every_argument_is_explained() {
 fn parameters_are_bound_by_name_from_metadata_then_upstream() {
     let mut second = operation(2, "Use rows");
     second.parameters = vec![
-        parameter("since", "string", 1),
-        parameter("rows", "array", 2),
-        parameter("all", "object", 3),
-        parameter("extra", "string", 4),
+        declared("since", "string"),
+        declared("rows", "array"),
+        declared("all", "object"),
+        declared("extra", "string"),
     ];
     second.arguments = Arguments::ByName(vec![
         source("since", Some(1), false, false),

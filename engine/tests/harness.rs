@@ -3,23 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use neena_engine::binding::{BindError, Bound, Scope};
-use neena_engine::flow::{Kind, OnFailure, Parameter, Retry, TriggerRule};
+use neena_engine::flow::{Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
 use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, NamedSource, Operation, Policy, RequestCopy,
+    Arguments, Declared, Graph, GraphBody, Head, NamedSource, Operation, Policy, RequestCopy,
 };
 use neena_engine::{Hash, Json};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A parameter that must be given.
-pub fn parameter(name: &str, data_type: &str, position: u32) -> Parameter {
-    Parameter {
+/// A parameter as a plan knows it.
+pub fn declared(name: &str, data_type: &str) -> Declared {
+    Declared {
         name: name.to_owned(),
         data_type: data_type.to_owned(),
-        position,
-        doc_string: None,
-        optional: false,
     }
 }
 

@@ -149,7 +149,7 @@ impl Argument {
         found
     }
 
-    fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Expression)) {
+    pub(crate) fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Expression)) {
         match self {
             Argument::Fixed(_) => {}
             Argument::Whole(expression) => visit(expression),
@@ -159,6 +159,29 @@ impl Argument {
             }),
             Argument::Array(items) => items.iter().for_each(|item| item.each(visit)),
             Argument::Object(members) => members.iter().for_each(|(_, member)| member.each(visit)),
+        }
+    }
+
+    /// The way to its first expression that looks at the task `key`.
+    pub(crate) fn find(&self, key: &str) -> Option<Vec<Loc>> {
+        let looks = |expression: &Expression| expression.tasks().any(|task| task == key);
+        match self {
+            Argument::Fixed(_) => None,
+            Argument::Whole(expression) => looks(expression).then(Vec::new),
+            Argument::Mixed(parts) => parts
+                .iter()
+                .any(|part| matches!(part, Part::Expression(expression) if looks(expression)))
+                .then(Vec::new),
+            Argument::Array(items) => items.iter().enumerate().find_map(|(at, item)| {
+                item.find(key)
+                    .map(|way| [vec![Loc::from(at)], way].concat())
+            }),
+            Argument::Object(members) => members.iter().find_map(|(name, member)| {
+                let name: String = serde_json::from_str(name).unwrap_or_default();
+                member
+                    .find(key)
+                    .map(|way| [vec![Loc::from(name)], way].concat())
+            }),
         }
     }
 

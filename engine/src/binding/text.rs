@@ -119,7 +119,7 @@ pub(super) fn reason(error: &minijinja::Error) -> Trouble {
 }
 
 /// At most `limit` bytes of a text, and a sign where it was cut.
-pub(super) fn shortened(text: &str, limit: usize) -> String {
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
     match text
         .char_indices()
         .map(|(at, _)| at)

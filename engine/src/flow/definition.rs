@@ -20,6 +20,9 @@ pub enum Kind {
 /// The `data_type` of a parameter whose value is an expression.
 pub const EXPRESSION: &str = "expression";
 
+/// The output of a method that returns a plain value: the only one, and the result itself.
+const WHOLE: &str = "result";
+
 /// One parameter or output parameter of a task definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameter {
@@ -57,6 +60,20 @@ pub struct Definition {
     pub takes_any: bool,
     pub parameters: Vec<Parameter>,
     pub outputs: Vec<Parameter>,
+}
+
+impl Definition {
+    /// Whether its one output is the whole result rather than a field of it.
+    pub(crate) fn gives_whole(&self) -> bool {
+        matches!(&self.outputs[..], [output] if output.name == WHOLE)
+    }
+
+    /// The parameter of a name.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
 }
 
 /// The task definitions a flow refers to, by id.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{OnFailure, Retry, TriggerRule};
+use crate::binding::shortened;
 use crate::ids::TaskDefinitionId;
 
 /// A posted flow. [`super::Flow::check`] makes a [`super::Flow`] of it, or lists every fault.
@@ -14,6 +15,17 @@ pub struct FlowSpec {
     pub on_failure: OnFailure,
     /// Limit of the whole run, in milliseconds from its approval.
     pub timeout_ms: Option<u64>,
+}
+
+impl FlowSpec {
+    /// The name of the operation at a place, short enough for a message.
+    pub(super) fn shown_name(&self, place: u32) -> String {
+        let name = self
+            .task_operations
+            .get(place as usize)
+            .map_or("", |operation| &operation.name);
+        shortened(name, 80)
+    }
 }
 
 /// A posted task operation.

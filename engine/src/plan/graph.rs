@@ -10,7 +10,7 @@ use super::neighbours::Neighbours;
 use super::{PLAN_V, PlanError, canonical, verified};
 use crate::Hash;
 use crate::binding::{Keys, Step};
-use crate::flow::{EXPRESSION, Kind, OnFailure, Parameter, Retry, TriggerRule};
+use crate::flow::{EXPRESSION, Kind, OnFailure, Retry, TriggerRule};
 
 /// What errors call it.
 const WHAT: &str = "graph";
@@ -41,7 +41,8 @@ pub struct Operation {
     pub code_digest: String,
     pub pure: bool,
     pub repeatable: bool,
-    pub parameters: Vec<Parameter>,
+    /// What the definition declares, in order of position.
+    pub parameters: Vec<Declared>,
     pub arguments: Arguments,
     pub when: Option<String>,
     pub trigger_rule: TriggerRule,
@@ -56,6 +57,14 @@ impl Operation {
             .iter()
             .any(|known| known.name == parameter && known.data_type == EXPRESSION)
     }
+}
+
+/// A parameter as far as a plan depends on it: what it is called and how it is read. Words about it
+/// may change without the plan changing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    pub name: String,
+    pub data_type: String,
 }
 
 /// Where an operation's arguments come from.
