@@ -1,1 +1,30 @@
-fn main() {}
+//! The `neena` program: everything on one machine (`serve`), and the API from a terminal.
+
+mod client;
+mod commands;
+mod config;
+mod data_dir;
+mod flow_file;
+mod logs;
+mod names;
+mod plan_view;
+mod progress;
+mod serve;
+mod table;
+mod token;
+mod view;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match config::parse(std::env::args_os()) {
+        Ok(cli) => {
+            config::warn_of_unknown_variables();
+            commands::run(cli)
+        }
+        Err(stop) => stop.report(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What each command does.
+
+mod completions;
+mod decide;
+mod flow;
+mod migrate;
+mod run;
+mod runs;
+mod sync;
+mod token;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::config::{Cli, Command, FlowCommand};
+use crate::serve;
+use crate::view::Run;
+
+/// How a command ended that did what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// All is well: exit code 0.
+    Well,
+    /// A run that was watched failed or was cancelled: exit code 1.
+    RunFailed,
+}
+
+impl Done {
+    /// What a run's state means for the command that watched it.
+    fn of(run: &Run) -> Done {
+        if run.is_completed() {
+            Done::Well
+        } else {
+            Done::RunFailed
+        }
+    }
+}
+
+/// Carries the command out. Anything that goes wrong is told on standard error: exit code 2.
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::RunFailed) => ExitCode::from(1),
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                eprintln!("error: {line}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Done> {
+    let json = cli.json;
+    match cli.command {
+        Command::Serve(options) => many_threads()?
+            .block_on(serve::run(options))
+            .map(|()| Done::Well),
+        Command::Migrate(options) => one_thread()?.block_on(migrate::run(options, json)),
+        Command::Token(options) => token::run(&options, json),
+        Command::Sync(options) => one_thread()?.block_on(sync::run(options, json)),
+        Command::Flow(flow) => match flow.command {
+            FlowCommand::Apply(options) => one_thread()?.block_on(flow::apply(options, json)),
+            FlowCommand::List(options) => one_thread()?.block_on(flow::list(options, json)),
+        },
+        Command::Run(options) => one_thread()?.block_on(run::run(options, json)),
+        Command::Approve(options) => one_thread()?.block_on(decide::approve(options, json)),
+        Command::Reject(options) => one_thread()?.block_on(decide::plain("reject", options, json)),
+        Command::Cancel(options) => one_thread()?.block_on(decide::plain("cancel", options, json)),
+        Command::Retry(options) => one_thread()?.block_on(decide::plain("retry", options, json)),
+        Command::Runs(options) => one_thread()?.block_on(runs::run(options, json)),
+        Command::Completions(options) => completions::run(&options),
+    }
+}
+
+/// For a server.
+fn many_threads() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// For a client: it mostly waits.
+fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Prints for programs.
+fn print_json(value: &Value) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a line or more on standard output. A reader that went away (`neena runs | head`) is no
+/// failure worth telling.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

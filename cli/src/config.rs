@@ -1,0 +1,78 @@
+//! Every option of the program, in one place: flags over environment over `neena.toml` over defaults.
+//!
+//! clap reads flags, environment and defaults; the values of the file become clap defaults before it
+//! does ([`file`]), so that one mechanism decides and `--help` shows what is in force.
+
+mod file;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use options::{
+    Apply, Cli, Command, Completions, Decide, FlowCommand, List, Migrate, Run, Runs, Serve, Server,
+    Sync, Token,
+};
+pub use values::{Secret, Ttl};
+
+/// Why the command line does not become a command.
+#[derive(Debug)]
+pub enum Stop {
+    /// clap's own: help, version, or what is wrong with the flags.
+    Usage(clap::Error),
+    /// The settings file cannot be used.
+    File(file::FileError),
+}
+
+impl Stop {
+    /// Prints it; help and version are no failure, anything else is exit code 2.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Stop::Usage(error) => {
+                // Nothing is left to tell when the terminal itself is gone.
+                let _ = error.print();
+                if error.use_stderr() {
+                    ExitCode::from(2)
+                } else {
+                    ExitCode::SUCCESS
+                }
+            }
+            Stop::File(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// The command that `args` (the program's name first), the environment and the file ask for.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = file::apply(Cli::command(), file::chosen(&args)).map_err(Stop::File)?;
+    let matches = command.try_get_matches_from(args).map_err(Stop::Usage)?;
+    Cli::from_arg_matches(&matches).map_err(Stop::Usage)
+}
+
+/// Warns of each `NEENA_…` variable that no option reads: most likely a misspelt one.
+pub fn warn_of_unknown_variables() {
+    let known = file::settings(&Cli::command());
+    for (name, _) in std::env::vars_os() {
+        let Some(key) = name.to_str().and_then(|name| name.strip_prefix("NEENA_")) else {
+            continue;
+        };
+        let key = key.to_lowercase();
+        if key != "config" && !key.starts_with("test_") && !known.contains_key(&key) {
+            eprintln!(
+                "warning: {} is no setting of this version and is ignored",
+                name.display()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

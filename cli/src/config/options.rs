@@ -1,0 +1,320 @@
+//! The commands and their options, as `--help` tells them.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::values::{Metadata, Secret, Ttl, bind_address, email, word};
+
+/// Event-driven flow orchestration: what is approved is what runs.
+///
+/// Every setting is a flag, an environment variable (shown with it) and a key of neena.toml: the
+/// variable's name in lower case without NEENA_ (data_dir, bind, …). Flags win over the environment,
+/// the environment over the file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "neena",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Settings file; without it, neena.toml of the current directory where there is one.
+    #[arg(long, global = true, env = "NEENA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON on standard output; messages go to standard error.
+    #[arg(long, global = true, env = "NEENA_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: API, worker and database.
+    Serve(Serve),
+    /// Bring the database of a data directory to this version, without serving.
+    Migrate(Migrate),
+    /// Print a signed bearer token.
+    Token(Token),
+    /// Introspect Python integrations and register their tasks.
+    Sync(Sync),
+    /// Create, edit and list flows.
+    Flow(Flow),
+    /// Make a request for a flow and a run of it.
+    Run(Run),
+    /// Show a run's plan and approve exactly that plan.
+    Approve(Decide),
+    /// Reject a run that waits for approval.
+    Reject(Decide),
+    /// Cancel a run.
+    Cancel(Decide),
+    /// Run again from the failed tasks, under the same plan and approval.
+    Retry(Decide),
+    /// List runs, or show one with its tasks and its result.
+    Runs(Runs),
+    /// Print a completion script for a shell.
+    Completions(Completions),
+}
+
+/// Where the program keeps its files.
+#[derive(Clone, Debug, Args)]
+pub struct DataDirOption {
+    /// Directory of the database, the secret that signs tokens, and the local token.
+    #[arg(
+        long,
+        env = "NEENA_DATA_DIR",
+        value_name = "DIR",
+        default_value = "./neena-data"
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// Who signs local tokens, and for whom.
+#[derive(Clone, Debug, Args)]
+pub struct Issuer {
+    /// Secret of at least 32 characters that signs tokens; without it DIR/secret, made once.
+    #[arg(
+        long,
+        env = "NEENA_JWT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub jwt_secret: Option<Secret>,
+    /// Issuer (`iss`) of the tokens.
+    #[arg(long, env = "NEENA_JWT_ISSUER", value_name = "NAME", default_value = "neena", value_parser = word)]
+    pub jwt_issuer: String,
+    /// Audience (`aud`) of the tokens.
+    #[arg(long, env = "NEENA_JWT_AUDIENCE", value_name = "NAME", default_value = "neena", value_parser = word)]
+    pub jwt_audience: String,
+}
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// When it is on the disk: it survives a power cut.
+    Full,
+    /// When the operating system has it: it survives a crash of the process, not a power cut.
+    Fast,
+}
+
+/// `neena serve`
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub data: DataDirOption,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "NEENA_BIND", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = bind_address)]
+    pub bind: String,
+    /// Integrations to register at start: Python files, packages or folders, separated by `:`.
+    #[arg(
+        long,
+        env = "NEENA_INTEGRATIONS",
+        value_name = "PATH",
+        value_delimiter = ':'
+    )]
+    pub integrations: Vec<PathBuf>,
+    /// Python interpreter (3.10 or newer) that runs Python tasks.
+    #[arg(
+        long,
+        env = "NEENA_PYTHON",
+        value_name = "PROGRAM",
+        default_value = "python3"
+    )]
+    pub python: PathBuf,
+    /// Task slots: how many tasks run at once.
+    #[arg(long, env = "NEENA_WORKER_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub worker_concurrency: u32,
+    /// Run slots: how many runs are under way at once.
+    #[arg(long, env = "NEENA_WORKER_RUNS", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub worker_runs: u32,
+    /// Seconds of silence after which a worker's runs go to another.
+    #[arg(long, env = "NEENA_LEASE_SECONDS", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=3600))]
+    pub lease_seconds: u32,
+    /// Seconds that running tasks get to finish when the server is told to stop.
+    #[arg(long, env = "NEENA_GRACE_SECONDS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub grace_seconds: u32,
+    /// When a commit counts as done.
+    #[arg(
+        long,
+        env = "NEENA_DURABILITY",
+        value_name = "LEVEL",
+        value_enum,
+        default_value = "full"
+    )]
+    pub durability: Durability,
+    #[command(flatten)]
+    pub issuer: Issuer,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,neena_worker=debug`.
+    #[arg(long, env = "NEENA_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// `neena migrate`
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub data: DataDirOption,
+    /// What is logged.
+    #[arg(long, env = "NEENA_LOG", value_name = "FILTER", default_value = "warn")]
+    pub log: String,
+}
+
+/// `neena token`
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub data: DataDirOption,
+    /// Whose token it is.
+    #[arg(long, value_name = "E-MAIL", value_parser = email)]
+    pub email: String,
+    /// What it permits, separated by commas (read, write, approve, admin); without it the server grants read and write.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = word)]
+    pub permissions: Option<Vec<String>>,
+    /// Organization it acts for; without it the server's local one.
+    #[arg(long, value_name = "ID", value_parser = word)]
+    pub organization: Option<String>,
+    /// How long it holds: a number and s, m, h or d.
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub ttl: Ttl,
+    #[command(flatten)]
+    pub issuer: Issuer,
+}
+
+/// The server that a command talks to.
+#[derive(Clone, Debug, Args)]
+pub struct Server {
+    /// Base URL of the server.
+    #[arg(
+        long,
+        env = "NEENA_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub url: String,
+    /// Bearer token; without it DIR/token of the data directory, where `serve` leaves one.
+    #[arg(
+        long,
+        env = "NEENA_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<Secret>,
+    #[command(flatten)]
+    pub data: DataDirOption,
+}
+
+/// `neena sync`
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Python files, packages, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Python interpreter (3.10 or newer) that introspects them.
+    #[arg(
+        long,
+        env = "NEENA_PYTHON",
+        value_name = "PROGRAM",
+        default_value = "python3"
+    )]
+    pub python: PathBuf,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena flow`
+#[derive(Debug, Args)]
+pub struct Flow {
+    #[command(subcommand)]
+    pub command: FlowCommand,
+}
+
+/// What to do with flows.
+#[derive(Debug, Subcommand)]
+pub enum FlowCommand {
+    /// Create the flows of files, or edit the ones that have their names.
+    Apply(Apply),
+    /// List flows, newest first.
+    List(List),
+}
+
+/// `neena flow apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Flows as JSON. An operation names its task by `task_definition` (an id) or by `task` ("core.echo").
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// How many to leave out, newest first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip: u32,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The flow, by id or by name.
+    #[arg(value_name = "FLOW")]
+    pub flow: String,
+    /// What the request asks for, in 8 to 512 characters.
+    #[arg(short, long, value_name = "TEXT")]
+    pub instructions: String,
+    /// Name of the request.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Input of the flow: KEY=VALUE (a VALUE that is JSON is taken as that, any other as text) or a JSON object.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub metadata: Vec<Metadata>,
+    /// Approve the run at once, after showing its plan.
+    #[arg(long)]
+    pub approve: bool,
+    /// Stay and show the run's progress until it ends.
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena approve`, `reject`, `cancel`, `retry`
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The run's id.
+    #[arg(value_name = "RUN")]
+    pub run: uuid::Uuid,
+    /// Stay and show the run's progress until it ends.
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// One run, by id; without it the newest runs.
+    #[arg(value_name = "RUN")]
+    pub run: Option<uuid::Uuid>,
+    #[command(flatten)]
+    pub list: List,
+}
+
+/// `neena completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    pub shell: Shell,
+}

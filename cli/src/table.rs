@@ -1,0 +1,74 @@
+//! Tables and times for people.
+
+use chrono::{DateTime, Local, Utc};
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// A table without lines, as wide as it needs to be and no wider than the terminal.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.iter().map(|title| title.to_uppercase()));
+    table
+}
+
+/// A time of the API in this machine's zone, to the second.
+pub fn local(time: Option<&str>) -> String {
+    match time.and_then(parsed) {
+        Some(time) => time
+            .with_timezone(&Local)
+            .format("%Y-%m-%d %H:%M:%S")
+            .to_string(),
+        None => "–".to_owned(),
+    }
+}
+
+/// How long it took from one time of the API to another: `41 ms`, `2.5 s`, `3 min 20 s`.
+pub fn took(start: Option<&str>, end: Option<&str>) -> String {
+    match (start.and_then(parsed), end.and_then(parsed)) {
+        (Some(start), Some(end)) => duration((end - start).num_milliseconds()),
+        _ => "–".to_owned(),
+    }
+}
+
+fn parsed(time: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(time)
+        .ok()
+        .map(|time| time.with_timezone(&Utc))
+}
+
+fn duration(millis: i64) -> String {
+    match millis.max(0) {
+        millis @ ..1_000 => format!("{millis} ms"),
+        millis @ ..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        millis @ ..3_600_000 => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1_000),
+        millis => format!(
+            "{} h {} min",
+            millis / 3_600_000,
+            millis % 3_600_000 / 60_000
+        ),
+    }
+}
+
+/// A text in one line of at most `width` characters, safe for a terminal.
+pub fn short(text: &str, width: usize) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if line.chars().count() <= width {
+        line
+    } else {
+        format!(
+            "{}…",
+            line.chars()
+                .take(width.saturating_sub(1))
+                .collect::<String>()
+        )
+    }
+}
+
+#[cfg(test)]
+#[path = "table/tests.rs"]
+mod tests;
