@@ -17,12 +17,17 @@ const CALM: Weather = Weather {
     early_answers: false,
 };
 
+/// Cases per property: `PROPTEST_CASES`, else few enough for every edit.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+}
+
 fn live(case: &Case, weather: Weather) -> Result<End, TestCaseError> {
     World::new(case, weather).live().map_err(TestCaseError::fail)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_run_ends_and_keeps_its_rules(case in case(200, Mood::Faulty)) {

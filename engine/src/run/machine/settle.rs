@@ -155,6 +155,10 @@ impl Run {
                     let message = "its run brought down the worker time and again";
                     self.cancel(position, "worker_crash", message, now);
                 }
+                State::Waiting | State::Held if listed && task.made > 0 => {
+                    let message = "the run ended before its next attempt";
+                    self.cancel(position, "not_started", message, now);
+                }
                 State::Waiting | State::Held if listed => {
                     task.start_time = None;
                     task.error = None;
