@@ -1,0 +1,371 @@
+//! One host process: started, asked, watched, and put to an end together with all it started.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use neena_engine::run::Outcome;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::frame::{self, FrameError, MAX_BODY, Reply, Request};
+use super::output::Output;
+use super::{HostError, Hosted, Settings};
+use crate::executors::checked::checked;
+use crate::executors::{Call, failed, timed_out};
+
+/// The version of the frames; `PROTOCOL` in `host.py`.
+const PROTOCOL: u32 = 1;
+
+/// How long a killed process may take to be gone. Longer means it hangs in the kernel.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// A host that has loaded its integration. Dropping it kills its process group.
+#[derive(Debug)]
+pub(super) struct Process {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    calls: u64,
+    life: Arc<Life>,
+    output: Arc<Output>,
+    pub idle_since: Instant,
+}
+
+/// What others can know and do of a process while somebody holds it.
+#[derive(Debug)]
+pub(super) struct Life {
+    kill: CancellationToken,
+    exited: CancellationToken,
+    status: OnceLock<Option<ExitStatus>>,
+    pub started: Instant,
+}
+
+/// How a call ended, and what became of the process.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It can take the next call.
+    Alive(Outcome),
+    /// It is gone.
+    Gone(Outcome),
+    /// It was gone before it had the call: another one may take it.
+    NotSent,
+}
+
+impl Life {
+    /// Resolves once the process is gone, and its group with it.
+    pub async fn exited(&self) {
+        self.exited.cancelled().await;
+    }
+
+    fn is_over(&self) -> bool {
+        self.exited.is_cancelled()
+    }
+
+    /// How it ended, in words.
+    fn how(&self) -> String {
+        match self.status.get().copied().flatten() {
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with exit code {code}"),
+                (_, Some(signal)) => format!("was killed by signal {signal}{}", signal_name(signal)),
+                _ => "ended".to_owned(),
+            },
+            None => "ended".to_owned(),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL; perhaps for want of memory)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}
+
+impl Process {
+    /// Starts a process and has it load `hosted`. `tracker` counts it until it is gone; `ends` kills it.
+    pub async fn start(
+        settings: &Settings,
+        hosted: &Hosted,
+        tracker: &TaskTracker,
+        ends: &CancellationToken,
+    ) -> Result<Process, HostError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (pipe, printed) = std::io::pipe()?;
+        let child = spawn(settings, theirs, printed)?;
+        ours.set_nonblocking(true)?;
+        let output = Arc::new(Output::new(
+            Receiver::from_owned_fd(OwnedFd::from(pipe))?,
+            hosted.short_name.as_str().into(),
+        ));
+        let life = Arc::new(Life {
+            kill: ends.child_token(),
+            exited: CancellationToken::new(),
+            status: OnceLock::new(),
+            started: Instant::now(),
+        });
+        tracker.spawn(watch(child, life.clone(), output.clone()));
+        let mut process = Process {
+            stream: UnixStream::from_std(ours)?,
+            buffer: Vec::new(),
+            calls: 0,
+            life,
+            output,
+            idle_since: Instant::now(),
+        };
+        match tokio::time::timeout(settings.start_limit, process.load(hosted)).await {
+            Ok(Ok(())) => Ok(process),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(HostError::StartTimeout {
+                limit: settings.start_limit,
+                output: process.output.tail(),
+            }),
+        }
+    }
+
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.life.is_over()
+    }
+
+    /// Has it load the integration and compares what it found with what was introspected.
+    async fn load(&mut self, hosted: &Hosted) -> Result<(), HostError> {
+        let path = hosted.path.to_str().ok_or_else(|| HostError::Path(hosted.path.clone()))?;
+        let load =
+            Request::Load { path, short_name: &hosted.short_name, code_digest: &hosted.code_digest };
+        let sent = self.stream.write_all(&frame::encode(&load, "").map_err(protocol)?).await;
+        if sent.is_err() {
+            return Err(self.crashed_at_start().await);
+        }
+        match self.reply().await? {
+            Reply::Hello { protocol: PROTOCOL, python } => {
+                tracing::debug!(%python, integration = hosted.short_name, "host started");
+            }
+            other => return Err(HostError::Protocol(format!("{other:?} instead of a greeting"))),
+        }
+        match self.reply().await? {
+            Reply::Loaded { code_digest, tasks }
+                if code_digest == hosted.code_digest && tasks == hosted.tasks =>
+            {
+                Ok(())
+            }
+            Reply::Error(failure) => {
+                Err(HostError::Load { kind: failure.kind, message: failure.message })
+            }
+            other => Err(HostError::Protocol(format!("{other:?} instead of what was introspected"))),
+        }
+    }
+
+    async fn reply(&mut self) -> Result<Reply, HostError> {
+        match frame::read(&mut self.stream, &mut self.buffer).await {
+            Ok((reply, _)) => Ok(reply),
+            Err(FrameError::Closed | FrameError::Io(_)) => Err(self.crashed_at_start().await),
+            Err(error) => Err(protocol(error)),
+        }
+    }
+
+    async fn crashed_at_start(&self) -> HostError {
+        self.end().await;
+        HostError::Crashed { how: self.life.how(), output: self.output.tail() }
+    }
+
+    /// Sends a call and waits for its end: the answer, the limit, a stop, or the death of the process.
+    pub async fn call(&mut self, call: &Call, stop: &CancellationToken) -> Ended {
+        if self.is_over() {
+            return Ended::NotSent;
+        }
+        self.output.begin(call.run, call.key, call.attempt);
+        let mut sent = false;
+        let life = self.life.clone();
+        let over = tokio::select! {
+            biased;
+            reply = self.exchange(call, &mut sent) => Over::Reply(reply),
+            () = stop.cancelled() => Over::Stopped,
+            () = life.exited() => Over::Exited,
+            limit = limit(call.timeout) => Over::Limit(limit),
+        };
+        match over {
+            Over::Reply(Ok((reply, body))) => self.answered(reply, body).await,
+            Over::Reply(Err(FrameError::TooLarge(size))) => {
+                self.end().await;
+                Ended::Gone(too_large(size))
+            }
+            Over::Reply(Err(FrameError::Garbled(why))) => {
+                self.end().await;
+                Ended::Gone(failed("host_protocol", format!("the host process sent {why}"), false))
+            }
+            Over::Reply(Err(FrameError::Closed | FrameError::Io(_))) | Over::Exited => {
+                self.end().await;
+                if sent { Ended::Gone(self.crashed()) } else { Ended::NotSent }
+            }
+            Over::Stopped => {
+                self.end().await;
+                Ended::Gone(Outcome::Stopped)
+            }
+            Over::Limit(limit) => {
+                self.end().await;
+                Ended::Gone(timed_out(limit))
+            }
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        call: &Call,
+        sent: &mut bool,
+    ) -> Result<(Reply, String), FrameError> {
+        self.calls += 1;
+        let request = Request::Call {
+            call: self.calls,
+            method: &call.method,
+            run: call.run.to_string(),
+            index: call.key.index,
+            item: call.key.item,
+            attempt: call.attempt,
+        };
+        self.stream.write_all(&frame::encode(&request, call.arguments.text())?).await?;
+        *sent = true;
+        frame::read(&mut self.stream, &mut self.buffer).await
+    }
+
+    async fn answered(&mut self, reply: Reply, body: String) -> Ended {
+        let outcome = match reply {
+            Reply::Ok { call } if call == self.calls && body.len() > MAX_BODY => too_large(body.len()),
+            Reply::Ok { call } if call == self.calls => match checked(body) {
+                Ok(result) => Outcome::Completed(result),
+                Err(error) => failed("result_not_json", format!("result: {error}"), false),
+            },
+            Reply::Error(failure) if failure.call == Some(self.calls) => {
+                if let Some(traceback) = &failure.traceback {
+                    tracing::debug!(traceback, "a task raised");
+                }
+                failed(&failure.kind, failure.message, failure.retryable)
+            }
+            _ => {
+                self.end().await;
+                let message = "the host process answered a call that was not made";
+                return Ended::Gone(failed("host_protocol", message, false));
+            }
+        };
+        self.output.end();
+        self.idle_since = Instant::now();
+        Ended::Alive(outcome)
+    }
+
+    fn crashed(&self) -> Outcome {
+        let tail = self.output.tail();
+        let mut message = format!("the host process {}", self.life.how());
+        if !tail.is_empty() {
+            message = format!("{message}; its last output:\n{}", last(&tail, 2 << 10));
+        }
+        failed("host_crashed", message, true)
+    }
+
+    /// Kills the process and all of its group, and waits until it is gone.
+    async fn end(&self) {
+        self.life.kill.cancel();
+        if tokio::time::timeout(DEATH, self.life.exited()).await.is_err() {
+            tracing::error!("a host process outlives SIGKILL");
+        }
+    }
+
+    /// Lets the process end by itself, for as long as `grace`; then kills it.
+    pub async fn close(mut self, grace: Duration) {
+        if self.stream.shutdown().await.is_ok() {
+            let _ = tokio::time::timeout(grace, self.life.exited()).await;
+        }
+        self.end().await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.life.kill.cancel();
+    }
+}
+
+/// What ended the wait for an answer.
+enum Over {
+    Reply(Result<(Reply, String), FrameError>),
+    Stopped,
+    Exited,
+    Limit(Duration),
+}
+
+async fn limit(timeout: Option<Duration>) -> Duration {
+    match timeout {
+        Some(timeout) => {
+            tokio::time::sleep(timeout).await;
+            timeout
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn too_large(size: usize) -> Outcome {
+    let message = format!("the result has {size} bytes; at most {MAX_BODY} are allowed");
+    failed("result_too_large", message, false)
+}
+
+fn protocol(error: FrameError) -> HostError {
+    HostError::Protocol(error.to_string())
+}
+
+/// The end of a text, at most `size` bytes of it.
+fn last(text: &str, size: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(size))..]
+}
+
+fn spawn(
+    settings: &Settings,
+    channel: std::os::unix::net::UnixStream,
+    printed: std::io::PipeWriter,
+) -> Result<Box<dyn ChildWrapper>, HostError> {
+    let mut command = settings.command("neena.host");
+    command.arg("--directory").arg(&settings.directory);
+    if let Some(bytes) = settings.memory_bytes {
+        command.arg("--memory").arg(bytes.to_string());
+    }
+    command
+        .stdin(Stdio::from(OwnedFd::from(channel)))
+        .stdout(Stdio::from(printed.try_clone()?))
+        .stderr(Stdio::from(printed));
+    let mut wrapped = CommandWrap::from(command);
+    wrapped.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
+    wrapped
+        .spawn()
+        .map_err(|error| HostError::Spawn { program: settings.interpreter.program.clone(), error })
+}
+
+/// Waits for the process, or kills it; then whatever is left of its group.
+async fn watch(mut child: Box<dyn ChildWrapper>, life: Arc<Life>, output: Arc<Output>) {
+    let reading = tokio::spawn(output.follow());
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = life.kill.cancelled() => {
+            // It may be gone already; then waiting says so.
+            let _ = child.start_kill();
+            child.wait().await
+        }
+    };
+    // Processes of the group outlive their leader; where there are none this says so, and that is fine.
+    let _ = child.start_kill();
+    let _ = life.status.set(status.ok());
+    life.exited.cancel();
+    // One that left the group may hold the pipe open for ever.
+    reading.abort();
+}
