@@ -4,12 +4,16 @@ pub mod db;
 pub mod entities;
 pub mod error;
 pub mod queries;
-pub mod queries;
+pub mod runs;
 pub mod seam;
+pub mod sql;
 
 mod checkpoint;
+mod rows;
 mod writer;
 
 pub use db::{Commits, Db, Durability};
 pub use error::{Res, StoreError};
+pub use runs::NewRun;
 pub use seam::*;
+pub use sql::{SqlStore, decide_within, insert_run};

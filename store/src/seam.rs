@@ -99,6 +99,33 @@ pub struct Verdict {
     pub outbox: Vec<Message>,
 }
 
+impl Entry {
+    /// When the first of its tasks started; `now` if none says.
+    pub(crate) fn start(&self, now: Micros) -> Micros {
+        self.record
+            .rows
+            .iter()
+            .filter_map(|row| row.start_time)
+            .min()
+            .unwrap_or(now)
+    }
+}
+
+impl Verdict {
+    /// Of an entry whose claim no longer stands; its phase says nothing.
+    pub fn fenced(run: RunId) -> Verdict {
+        Verdict {
+            run,
+            held: false,
+            phase: Phase::Closing,
+            intent: None,
+            inbox_seq: 0,
+            applied: false,
+            outbox: Vec::new(),
+        }
+    }
+}
+
 /// A row of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -110,6 +137,25 @@ pub struct Message {
     /// Orders the events of a run together with `epoch`.
     pub epoch: i64,
     pub at: Micros,
+}
+
+impl Message {
+    /// A run was approved: any worker may take it.
+    pub const APPROVED: &'static str = "flow_run.approved";
+    /// A run goes on: any worker may take it.
+    pub const RESUMED: &'static str = "flow_run.resumed";
+    /// A run nobody holds was cancelled: any worker may clean it up.
+    pub const CANCEL_REQUESTED: &'static str = "flow_run.cancel_requested";
+
+    /// Whether it asks workers to take its run, rather than telling whoever listens what happened.
+    pub fn wakes_workers(&self) -> bool {
+        [
+            Message::APPROVED,
+            Message::RESUMED,
+            Message::CANCEL_REQUESTED,
+        ]
+        .contains(&&*self.kind)
+    }
 }
 
 /// A decision about a run, from the caller's organization.

@@ -1,0 +1,240 @@
+//! The journal's batch: the fence, then rows and attempts, then what becomes of each run.
+
+use std::collections::HashMap;
+
+use moka::sync::Cache;
+use neena_engine::Micros;
+use neena_engine::ids::{ClaimId, RunId};
+use neena_engine::run::{Intent, LiveRun, Phase, Then};
+use sea_orm::{ConnectionTrait, Value};
+use uuid::Uuid;
+
+use super::chunk::{Insert, lists};
+use super::ending::{Ended, end_all};
+use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
+use super::{all, execute, for_update, keeper, outbox};
+use crate::rows::standing;
+use crate::{Batch, Entry, Message, Res, Verdict};
+
+static INSERT_ATTEMPTS: Insert = Insert::new(
+    "INSERT INTO task_attempts (run_id, idx, item, round, attempt, start_time, end_time, error) VALUES",
+    8,
+    "ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING",
+);
+
+/// An entry whose claim still stands, and the live row it stands in.
+type Fenced<'a> = (&'a Entry, &'a LiveRun);
+
+/// Applies `batch`; one verdict per entry, in order. `started` knows the claims whose run's start is noted.
+pub(super) async fn commit(
+    connection: &impl ConnectionTrait,
+    batch: Batch,
+    started: Cache<ClaimId, ()>,
+) -> Res<Vec<Verdict>> {
+    let fence = fence(connection, &batch.entries).await?;
+    let now = crate::db::now(connection).await?;
+    let held: Vec<Fenced<'_>> = batch
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry, stands(&fence, entry)?)))
+        .collect();
+    write_rows(connection, &held).await?;
+    write_attempts(connection, &held).await?;
+    let mut applied = HashMap::with_capacity(held.len());
+    let mut ended = Vec::new();
+    for (entry, live) in &held {
+        let done = match Ended::of(entry, live, now) {
+            Some(end) => {
+                ended.push(end);
+                true
+            }
+            None => {
+                note_progress(connection, (entry, live), now, &started).await?;
+                let_go(connection, (entry, live), now).await?
+            }
+        };
+        applied.insert(entry.run, done);
+    }
+    let messages = end_all(connection, ended, now).await?;
+    let verdict = |entry: &Entry| match stands(&fence, entry) {
+        Some(live) => Verdict {
+            run: entry.run,
+            held: true,
+            phase: live.phase,
+            intent: live.intent,
+            inbox_seq: live.inbox_seq,
+            applied: applied.get(&entry.run).is_some_and(|applied| *applied),
+            outbox: messages
+                .iter()
+                .filter(|message| message.run == entry.run)
+                .cloned()
+                .collect(),
+        },
+        None => Verdict::fenced(entry.run),
+    };
+    Ok(batch.entries.iter().map(verdict).collect())
+}
+
+/// Locks the live rows of all entries, in the order of their ids.
+async fn fence(
+    connection: &impl ConnectionTrait,
+    entries: &[Entry],
+) -> Res<HashMap<RunId, LiveRun>> {
+    let mut ids: Vec<Uuid> = entries.iter().map(|entry| entry.run.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut fence = HashMap::with_capacity(ids.len());
+    for list in lists(&ids, 1) {
+        let sql = format!(
+            "SELECT {LIVE} FROM live_runs WHERE run_id IN ({}) ORDER BY run_id{}",
+            list.places,
+            for_update(connection),
+        );
+        for row in all(connection, sql, list.ids).await? {
+            let live = live(&row)?;
+            fence.insert(live.run, live);
+        }
+    }
+    Ok(fence)
+}
+
+/// The live row of an entry, if its claim still stands.
+fn stands<'a>(fence: &'a HashMap<RunId, LiveRun>, entry: &Entry) -> Option<&'a LiveRun> {
+    fence
+        .get(&entry.run)
+        .filter(|live| live.claim == Some(entry.claim))
+}
+
+async fn write_rows(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+    let mut values: Vec<Value> = Vec::new();
+    for (entry, live) in held {
+        for row in standing(&entry.record.rows) {
+            task_values(entry.run, live.epoch, row, &mut values);
+        }
+    }
+    UPSERT_TASKS.run(connection, values).await?;
+    Ok(())
+}
+
+async fn write_attempts(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+    let failed: Vec<&Entry> = held
+        .iter()
+        .map(|(entry, _)| *entry)
+        .filter(|entry| !entry.record.attempts.is_empty())
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let rounds = rounds(connection, &failed).await?;
+    let mut values: Vec<Value> = Vec::new();
+    for entry in failed {
+        let round = rounds.get(&entry.run).copied().unwrap_or_default();
+        for attempt in &entry.record.attempts {
+            values.extend([
+                entry.run.0.into(),
+                i64::from(attempt.key.index).into(),
+                item(attempt.key).into(),
+                round.into(),
+                i64::from(attempt.attempt).into(),
+                time(attempt.start_time),
+                time(attempt.end_time),
+                text(Some(&attempt.error)),
+            ]);
+        }
+    }
+    INSERT_ATTEMPTS.run(connection, values).await?;
+    Ok(())
+}
+
+async fn rounds(connection: &impl ConnectionTrait, entries: &[&Entry]) -> Res<HashMap<RunId, i32>> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.run.0).collect();
+    let mut rounds = HashMap::with_capacity(ids.len());
+    for list in lists(&ids, 1) {
+        let sql = format!(
+            "SELECT id, round FROM flow_runs WHERE id IN ({})",
+            list.places
+        );
+        for row in all(connection, sql, list.ids).await? {
+            let mut row = Reader::new(&row);
+            rounds.insert(row.id()?, row.get()?);
+        }
+    }
+    Ok(rounds)
+}
+
+/// The signs of life of a run that goes on: when it first started, and that this claim got somewhere.
+async fn note_progress(
+    connection: &impl ConnectionTrait,
+    (entry, live): Fenced<'_>,
+    now: Micros,
+    started: &Cache<ClaimId, ()>,
+) -> Res<()> {
+    let rows = &entry.record.rows;
+    if !rows.is_empty() && !started.contains_key(&entry.claim) {
+        let sql = "UPDATE flow_runs SET start_time = COALESCE(start_time, $1), reason = NULL \
+             WHERE id = $2 AND status = 'in_progress' AND (start_time IS NULL OR reason IS NOT NULL)";
+        execute(
+            connection,
+            sql,
+            [entry.start(now).0.into(), entry.run.0.into()],
+        )
+        .await?;
+    }
+    if live.claims > 1 && rows.iter().any(|row| row.status.is_outcome()) {
+        let sql = "UPDATE live_runs SET claims = 0 WHERE run_id = $1";
+        execute(connection, sql, [entry.run.0.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Parks the run or gives it back, if the entry says so and what the owner has seen still stands.
+/// Whether it took effect; holding on always does.
+async fn let_go(
+    connection: &impl ConnectionTrait,
+    (entry, live): Fenced<'_>,
+    now: Micros,
+) -> Res<bool> {
+    match &entry.record.then {
+        Then::Hold => Ok(true),
+        Then::Finish(_) | Then::Close { .. } => Ok(false),
+        Then::Park { wake_at, reason } => {
+            if live.phase != Phase::Running || live.inbox_seq != entry.seen {
+                return Ok(false);
+            }
+            let (phase, wake_at) = match live.intent {
+                Some(Intent::Pause) => (Phase::Paused, None),
+                None => (Phase::Parked, *wake_at),
+            };
+            let sql = "UPDATE live_runs SET phase = $1, wake_at = $2, intent = NULL, owner = NULL, \
+                 claim = NULL, claims = 0 WHERE run_id = $3";
+            let values = [phase.as_str().into(), time(wake_at), entry.run.0.into()];
+            execute(connection, sql, values).await?;
+            if let Some(reason) = reason {
+                let sql = "UPDATE flow_runs SET reason = $1 WHERE id = $2";
+                execute(
+                    connection,
+                    sql,
+                    [reason.to_string().into(), entry.run.0.into()],
+                )
+                .await?;
+            }
+            Ok(true)
+        }
+        Then::Yield => {
+            let sql = format!(
+                "UPDATE live_runs SET {}, claims = 0 WHERE run_id = $2",
+                keeper::FREED
+            );
+            execute(connection, sql, [now.0.into(), entry.run.0.into()]).await?;
+            let message = outbox::message(
+                Message::RESUMED,
+                live.organization,
+                live.run,
+                live.epoch,
+                now,
+            );
+            outbox::insert_for(connection, &[message], outbox::GIVEN_BACK).await?;
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Many rows in few statements, of few sizes: each text is prepared once and found in the statement cache.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use sea_orm::{ConnectionTrait, Value};
+
+use super::execute;
+use crate::Res;
+
+/// Rows per statement, largest first: any number of rows is a sum of few of them.
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+
+/// An INSERT of any number of rows.
+pub(super) struct Insert {
+    /// Up to and with `VALUES`.
+    head: &'static str,
+    /// Columns of a row.
+    columns: usize,
+    /// What follows the rows.
+    tail: &'static str,
+    texts: [OnceLock<String>; SIZES.len()],
+}
+
+impl Insert {
+    pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Insert {
+        Insert {
+            head,
+            columns,
+            tail,
+            texts: [const { OnceLock::new() }; SIZES.len()],
+        }
+    }
+
+    /// Inserts the rows whose values follow one another in `values`; how many were written.
+    pub(super) async fn run(
+        &self,
+        connection: &impl ConnectionTrait,
+        values: Vec<Value>,
+    ) -> Res<u64> {
+        let mut written = 0;
+        let mut left = values.len() / self.columns;
+        let mut values = values.into_iter();
+        for (size, text) in SIZES.into_iter().zip(&self.texts) {
+            while left >= size {
+                left -= size;
+                let sql = text.get_or_init(|| self.text(size));
+                let values = values.by_ref().take(size * self.columns);
+                written += execute(connection, sql.as_str(), values)
+                    .await?
+                    .rows_affected();
+            }
+        }
+        Ok(written)
+    }
+
+    fn text(&self, rows: usize) -> String {
+        let mut sql = format!("{} ", self.head);
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 1..=self.columns {
+                let comma = if column == 1 { "" } else { ", " };
+                // Writing to a String cannot fail.
+                let _ = write!(sql, "{comma}${}", row * self.columns + column);
+            }
+            sql.push(')');
+        }
+        sql.push(' ');
+        sql.push_str(self.tail);
+        sql
+    }
+}
+
+/// The ids of one statement, and `$n, $n+1, …` for its IN list. The list is filled up with its last
+/// id to one of the sizes above.
+pub(super) struct List {
+    pub(super) ids: Vec<Value>,
+    pub(super) places: String,
+}
+
+/// Cuts ids into IN lists whose first place is `$first`.
+pub(super) fn lists<'a, T>(ids: &'a [T], first: usize) -> impl Iterator<Item = List> + 'a
+where
+    T: Copy + Into<Value> + 'a,
+{
+    ids.chunks(SIZES[0]).map(move |chunk| {
+        let size = chunk.len().next_power_of_two();
+        let mut filled: Vec<Value> = chunk.iter().map(|id| (*id).into()).collect();
+        if let Some(last) = filled.last().cloned() {
+            filled.resize(size, last);
+        }
+        let mut places = String::new();
+        for at in 0..size {
+            let comma = if at == 0 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(places, "{comma}${}", first + at);
+        }
+        List {
+            ids: filled,
+            places,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_filled_up_with_its_last_id() {
+        let lists: Vec<List> = lists(&[1_i64, 2, 3], 2).collect();
+        assert_eq!(lists.len(), 1);
+        assert_eq!(lists[0].places, "$2, $3, $4, $5");
+        assert_eq!(lists[0].ids, [1_i64, 2, 3, 3].map(Value::from));
+    }
+
+    #[test]
+    fn many_ids_are_cut_into_lists() {
+        let ids: Vec<i64> = (0..130).collect();
+        let sizes: Vec<usize> = lists(&ids, 1).map(|list| list.ids.len()).collect();
+        assert_eq!(sizes, [64, 64, 2]);
+    }
+
+    #[test]
+    fn rows_number_their_places_one_after_the_other() {
+        let insert = Insert::new("INSERT INTO t (a, b) VALUES", 2, "ON CONFLICT DO NOTHING");
+        assert_eq!(
+            insert.text(2),
+            "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Making a run: its plan, its row and its live row.
+
+use neena_engine::Micros;
+use neena_engine::run::RunStatus;
+use sea_orm::{ConnectionTrait, Value};
+
+use super::execute;
+use super::row::{INSERT_LIVE, live_values, small};
+use crate::{NewRun, Res};
+
+const DAY: i64 = 86_400_000_000;
+
+/// Inserts a run that waits for approval, in the caller's transaction. A graph that is stored already is
+/// marked as used today, which also keeps a clean-up that is under way from taking it.
+pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<()> {
+    let now = crate::db::now(connection).await?;
+    insert_plan(connection, new, now).await?;
+    let head = &new.plan.head;
+    let sql = "INSERT INTO flow_runs (id, organization_id, flow_id, flow_version, flow_request_id, status, \
+           plan_hash, epoch, round, triggered_by, triggered_time) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, $8, $9)";
+    let values: [Value; 9] = [
+        new.run.0.into(),
+        new.organization.0.into(),
+        new.flow.0.into(),
+        small(head.flow_version),
+        new.flow_request.0.into(),
+        RunStatus::Pending.as_str().into(),
+        new.plan.hash.to_string().into(),
+        head.triggered_by.clone().into(),
+        new.triggered_time.unwrap_or(now).0.into(),
+    ];
+    execute(connection, sql, values).await?;
+    INSERT_LIVE
+        .run(connection, live_values(&new.live()))
+        .await?;
+    Ok(())
+}
+
+async fn insert_plan(connection: &impl ConnectionTrait, new: &NewRun, now: Micros) -> Res<()> {
+    let (head, graph) = (&new.plan.head, &new.plan.graph);
+    let sql = "INSERT INTO plan_graphs (hash, v, body, last_used) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (hash) DO UPDATE SET last_used = excluded.last_used \
+         WHERE plan_graphs.last_used < excluded.last_used";
+    let values: [Value; 4] = [
+        graph.hash().to_string().into(),
+        small(graph.body().v),
+        graph.canonical_text().into(),
+        (now.0 / DAY).into(),
+    ];
+    execute(connection, sql, values).await?;
+    let sql = "INSERT INTO run_plans (run_id, hash, v, body) VALUES ($1, $2, $3, $4)";
+    let values: [Value; 4] = [
+        new.run.0.into(),
+        new.plan.hash.to_string().into(),
+        small(head.v),
+        new.head.as_str().into(),
+    ];
+    execute(connection, sql, values).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! How runs end: the live row goes, the run's row gets its last state, the result and the event are written.
+
+use std::sync::Arc;
+
+use neena_engine::Micros;
+use neena_engine::ids::{OrganizationId, RunId};
+use neena_engine::run::{LiveRun, Phase, RunStatus, Then};
+use sea_orm::{ConnectionTrait, Value};
+use uuid::Uuid;
+
+use super::chunk::{Insert, lists};
+use super::{execute, outbox};
+use crate::{Entry, Message, Res};
+
+static UPSERT_RESULTS: Insert = Insert::new(
+    "INSERT INTO flow_results (run_id, id, organization_id, body, created_at) VALUES",
+    5,
+    "ON CONFLICT (run_id) DO UPDATE SET id = excluded.id, body = excluded.body, \
+     created_at = excluded.created_at",
+);
+
+/// A run that ends with this batch.
+pub(super) struct Ended {
+    run: RunId,
+    organization: OrganizationId,
+    epoch: i64,
+    status: RunStatus,
+    body: Arc<str>,
+    reason: Option<Arc<str>>,
+    start: Micros,
+    /// Whether it was cancelled before: its row says how and when already.
+    closed: bool,
+}
+
+impl Ended {
+    /// What ends by `entry`, if what the owner has seen still stands.
+    pub(super) fn of(entry: &Entry, live: &LiveRun, now: Micros) -> Option<Ended> {
+        let ended = |status, body: &Arc<str>, reason: Option<Arc<str>>, closed| Ended {
+            run: live.run,
+            organization: live.organization,
+            epoch: live.epoch,
+            status,
+            body: Arc::clone(body),
+            reason,
+            start: entry.start(now),
+            closed,
+        };
+        match &entry.record.then {
+            Then::Finish(end) if live.phase == Phase::Running && live.inbox_seq == entry.seen => {
+                Some(ended(end.status, &end.body, end.reason.clone(), false))
+            }
+            Then::Close { body } if live.phase == Phase::Closing => {
+                Some(ended(RunStatus::Cancelled, body, None, true))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Ends all of them; their events, to be published after the commit.
+pub(super) async fn end_all(
+    connection: &impl ConnectionTrait,
+    ended: Vec<Ended>,
+    now: Micros,
+) -> Res<Vec<Message>> {
+    let ids: Vec<Uuid> = ended.iter().map(|end| end.run.0).collect();
+    for list in lists(&ids, 1) {
+        let sql = format!("DELETE FROM live_runs WHERE run_id IN ({})", list.places);
+        execute(connection, sql, list.ids).await?;
+    }
+    for end in &ended {
+        update_run(connection, end, now).await?;
+    }
+    let results = ended
+        .iter()
+        .flat_map(|end| result(end.run, end.organization, &end.body, now));
+    UPSERT_RESULTS.run(connection, results.collect()).await?;
+    let messages: Vec<Message> = ended
+        .iter()
+        .map(|end| {
+            let kind = format!("flow_run.{}", end.status);
+            outbox::message(&kind, end.organization, end.run, end.epoch, now)
+        })
+        .collect();
+    outbox::insert(connection, &messages).await?;
+    Ok(messages)
+}
+
+/// Writes the result of a run that ended by a decision.
+pub(super) async fn write_result(
+    connection: &impl ConnectionTrait,
+    run: RunId,
+    organization: OrganizationId,
+    body: &Arc<str>,
+    now: Micros,
+) -> Res<()> {
+    UPSERT_RESULTS
+        .run(connection, result(run, organization, body, now).into())
+        .await?;
+    Ok(())
+}
+
+fn result(run: RunId, organization: OrganizationId, body: &Arc<str>, now: Micros) -> [Value; 5] {
+    let id = Uuid::now_v7();
+    [
+        run.0.into(),
+        id.into(),
+        organization.0.into(),
+        body.to_string().into(),
+        now.0.into(),
+    ]
+}
+
+/// The epoch is kept with the run, so that a retry goes on counting from it.
+async fn update_run(connection: &impl ConnectionTrait, end: &Ended, now: Micros) -> Res<()> {
+    if end.closed {
+        let sql =
+            "UPDATE flow_runs SET epoch = $1, start_time = COALESCE(start_time, $2) WHERE id = $3";
+        let values = [end.epoch.into(), end.start.0.into(), end.run.0.into()];
+        execute(connection, sql, values).await?;
+        return Ok(());
+    }
+    let sql = "UPDATE flow_runs SET status = $1, end_time = $2, reason = $3, epoch = $4, \
+         start_time = COALESCE(start_time, $5) WHERE id = $6";
+    let values = [
+        end.status.as_str().into(),
+        now.0.into(),
+        end.reason.as_ref().map(ToString::to_string).into(),
+        end.epoch.into(),
+        end.start.0.into(),
+        end.run.0.into(),
+    ];
+    execute(connection, sql, values).await?;
+    Ok(())
+}

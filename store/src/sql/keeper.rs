@@ -1,0 +1,109 @@
+//! What a keeper does for everybody: wakes what is due, and frees what the dead held.
+
+use neena_engine::Micros;
+use sea_orm::{ConnectionTrait, QueryResult};
+
+use super::row::Reader;
+use super::{all, execute, one, outbox, skip_locked};
+use crate::{Message, Res};
+
+/// Makes an owned run claimable; `$1` is now. What runs becomes ready, what closes goes on closing.
+pub(super) const FREED: &str = "owner = NULL, claim = NULL, ready_at = $1, \
+     phase = CASE phase WHEN 'running' THEN 'ready' ELSE phase END";
+
+/// Whether a parked run is due: most often none is, and then nothing is written.
+pub(super) async fn any_due(connection: &impl ConnectionTrait) -> Res<bool> {
+    let now = crate::db::now(connection).await?;
+    let sql = "SELECT 1 FROM live_runs WHERE wake_at <= $1 AND phase = 'parked' LIMIT 1";
+    Ok(one(connection, sql, [now.0.into()]).await?.is_some())
+}
+
+pub(super) async fn wake(connection: &impl ConnectionTrait, limit: u16) -> Res<Vec<Message>> {
+    let now = crate::db::now(connection).await?;
+    let sql = format!(
+        "WITH due AS MATERIALIZED (SELECT run_id FROM live_runs \
+           WHERE wake_at <= $1 AND phase = 'parked' ORDER BY wake_at LIMIT $2{}) \
+         UPDATE live_runs SET phase = 'ready', ready_at = $1, wake_at = NULL, inbox_seq = inbox_seq + 1 \
+         WHERE run_id IN (SELECT run_id FROM due) RETURNING run_id, organization_id, epoch",
+        skip_locked(connection),
+    );
+    let woken = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
+    announced(connection, &woken, now).await
+}
+
+/// Whether somebody's lease has lapsed, or a dead worker still owns a run.
+pub(super) async fn any_lapsed(connection: &impl ConnectionTrait) -> Res<bool> {
+    let now = crate::db::now(connection).await?;
+    let sql = "SELECT 1 FROM workers WHERE state = 'alive' AND lease_until < $1 \
+       UNION ALL SELECT 1 FROM live_runs l JOIN workers w ON w.id = l.owner \
+       WHERE l.owner IS NOT NULL AND w.state <> 'alive' LIMIT 1";
+    Ok(one(connection, sql, [now.0.into()]).await?.is_some())
+}
+
+/// Declares lapsed workers dead and frees their runs; those that a dead one claimed later, too.
+pub(super) async fn bury(connection: &impl ConnectionTrait, limit: u16) -> Res<Vec<Message>> {
+    let now = crate::db::now(connection).await?;
+    let lapsed = format!(
+        "UPDATE workers SET state = 'dead' WHERE id IN \
+         (SELECT id FROM workers WHERE state = 'alive' AND lease_until < $1{})",
+        skip_locked(connection),
+    );
+    execute(connection, lapsed, [now.0.into()]).await?;
+    let locked = match skip_locked(connection) {
+        "" => "",
+        _ => " FOR NO KEY UPDATE OF l SKIP LOCKED",
+    };
+    let sql = format!(
+        "WITH orphaned AS MATERIALIZED (SELECT l.run_id FROM live_runs l \
+           JOIN workers w ON w.id = l.owner \
+           WHERE l.owner IS NOT NULL AND w.state <> 'alive' ORDER BY l.run_id LIMIT $2{locked}) \
+         UPDATE live_runs SET {FREED} WHERE run_id IN (SELECT run_id FROM orphaned) \
+         RETURNING run_id, organization_id, epoch",
+    );
+    let freed = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
+    announced(connection, &freed, now).await
+}
+
+/// Frees every run: whoever owned one is dead, and the caller can prove it.
+pub(super) async fn bury_all(connection: &impl ConnectionTrait) -> Res<Vec<Message>> {
+    let now = crate::db::now(connection).await?;
+    execute(
+        connection,
+        "UPDATE workers SET state = 'dead' WHERE state = 'alive'",
+        [],
+    )
+    .await?;
+    let sql = format!(
+        "UPDATE live_runs SET {FREED} WHERE owner IS NOT NULL RETURNING run_id, organization_id, epoch"
+    );
+    let freed = all(connection, sql, [now.0.into()]).await?;
+    announced(connection, &freed, now).await
+}
+
+/// Inserts and returns a wake-up for each of these runs (`run_id`, `organization_id`, `epoch`).
+async fn announced(
+    connection: &impl ConnectionTrait,
+    runs: &[QueryResult],
+    now: Micros,
+) -> Res<Vec<Message>> {
+    let messages = wake_ups(runs, now)?;
+    outbox::insert(connection, &messages).await?;
+    Ok(messages)
+}
+
+/// A wake-up for each of these runs (`run_id`, `organization_id`, `epoch`).
+pub(super) fn wake_ups(runs: &[QueryResult], now: Micros) -> Res<Vec<Message>> {
+    runs.iter()
+        .map(|row| {
+            let mut row = Reader::new(row);
+            let (run, organization) = (row.id()?, row.id()?);
+            Ok(outbox::message(
+                Message::RESUMED,
+                organization,
+                run,
+                row.get()?,
+                now,
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! What a new owner reads: the plan, verified, and what is recorded of the run.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use neena_engine::Hash;
+use neena_engine::ids::RunId;
+use neena_engine::plan::{Graph, Head, Plan, PlanError};
+use neena_engine::run::History;
+use sea_orm::ConnectionTrait;
+
+use super::row::{Reader, TASK, task};
+use super::{all, one};
+use crate::{Res, StoreError};
+
+impl From<PlanError> for StoreError {
+    /// What is stored is not what was approved; trying again does not help.
+    fn from(error: PlanError) -> StoreError {
+        StoreError::Refused(error.to_string())
+    }
+}
+
+/// The plan of a run: its head, and the graph the head names, both checked against their hashes.
+pub(super) async fn plan(
+    connection: &impl ConnectionTrait,
+    graphs: &Cache<Hash, Arc<Graph>>,
+    run: RunId,
+) -> Res<Arc<Plan>> {
+    let sql = "SELECT f.plan_hash, p.body FROM flow_runs f \
+         JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash WHERE f.id = $1";
+    let row = one(connection, sql, [run.0.into()]).await?;
+    let row = row.ok_or_else(|| StoreError::Refused(format!("run {run} has no plan")))?;
+    let mut row = Reader::new(&row);
+    let hash: Hash = row.word()?;
+    let head = Head::parse(&row.get::<String>()?, hash)?;
+    let graph = match graphs.get(&head.graph) {
+        Some(graph) => graph,
+        None => {
+            let graph = Arc::new(read_graph(connection, head.graph).await?);
+            graphs.insert(head.graph, Arc::clone(&graph));
+            graph
+        }
+    };
+    Ok(Arc::new(Plan { hash, head, graph }))
+}
+
+async fn read_graph(connection: &impl ConnectionTrait, hash: Hash) -> Res<Graph> {
+    let sql = "SELECT body FROM plan_graphs WHERE hash = $1";
+    let row = one(connection, sql, [hash.to_string().into()]).await?;
+    let row = row.ok_or_else(|| StoreError::Refused(format!("there is no graph {hash}")))?;
+    Ok(Graph::parse(&Reader::new(&row).get::<String>()?, hash)?)
+}
+
+/// What is recorded of a run, by index and item.
+pub(super) async fn history(connection: &impl ConnectionTrait, run: RunId) -> Res<History> {
+    let sql = format!("SELECT {TASK} FROM task_runs WHERE run_id = $1 ORDER BY idx, item");
+    let rows = all(connection, sql, [run.0.into()]).await?;
+    Ok(History {
+        rows: rows.iter().map(task).collect::<Res<_>>()?,
+    })
+}

@@ -1,0 +1,69 @@
+//! Worker rows: joining, renewing the lease, leaving.
+
+use std::time::Duration;
+
+use neena_engine::Micros;
+use neena_engine::ids::WorkerId;
+use neena_engine::plan::PLAN_V;
+use sea_orm::ConnectionTrait;
+
+use super::row::{LIVE, held, live, small};
+use super::{all, execute, keeper, outbox};
+use crate::{Beat, Held, Res, WorkerCard};
+
+pub(super) async fn join(connection: &impl ConnectionTrait, card: WorkerCard) -> Res<Micros> {
+    let now = crate::db::now(connection).await?;
+    execute(
+        connection,
+        "INSERT INTO workers (id, name, state, lease_until, slots, hosts, plan_v) \
+         VALUES ($1, $2, 'alive', $3, $4, '{}', $5) ON CONFLICT (id) DO NOTHING",
+        [
+            card.id.0.into(),
+            card.name.into(),
+            now.after(card.lease).0.into(),
+            small(card.slots),
+            small(PLAN_V),
+        ],
+    )
+    .await?;
+    Ok(now)
+}
+
+pub(super) async fn beat(
+    connection: &impl ConnectionTrait,
+    worker: WorkerId,
+    lease: Duration,
+) -> Res<Beat> {
+    let now = crate::db::now(connection).await?;
+    let renewed = execute(
+        connection,
+        "UPDATE workers SET lease_until = $1 WHERE id = $2 AND state = 'alive'",
+        [now.after(lease).0.into(), worker.0.into()],
+    )
+    .await?;
+    if renewed.rows_affected() == 0 {
+        return Ok(Beat::Dead);
+    }
+    let sql = format!("SELECT {LIVE} FROM live_runs WHERE owner = $1");
+    let rows = all(connection, sql, [worker.0.into()]).await?;
+    let owned = rows.iter().map(live).collect::<Res<Vec<_>>>()?;
+    let held: Vec<Held> = owned.into_iter().filter_map(held).collect();
+    Ok(Beat::Alive { db_now: now, held })
+}
+
+pub(super) async fn leave(connection: &impl ConnectionTrait, worker: WorkerId) -> Res<()> {
+    let now = crate::db::now(connection).await?;
+    execute(
+        connection,
+        "UPDATE workers SET state = 'gone' WHERE id = $1",
+        [worker.0.into()],
+    )
+    .await?;
+    let sql = format!(
+        "UPDATE live_runs SET {}, claims = 0 WHERE owner = $2 RETURNING run_id, organization_id, epoch",
+        keeper::FREED
+    );
+    let freed = all(connection, sql, [now.0.into(), worker.0.into()]).await?;
+    let messages = keeper::wake_ups(&freed, now)?;
+    outbox::insert_for(connection, &messages, outbox::GIVEN_BACK).await
+}
