@@ -32,7 +32,9 @@ class Nothing:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let calls = std::env::args().nth(1).map_or(Ok(10_000), |text| text.parse())?;
+    let calls = std::env::args()
+        .nth(1)
+        .map_or(Ok(10_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("nothing.py");
     std::fs::write(&path, SOURCE)?;
@@ -44,7 +46,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("introspected and warm in {:?}", start.elapsed());
 
     let kilobyte = format!(r#"{{"value":{:?}}}"#, "x".repeat(1 << 10));
-    let large = format!(r#"{{"value":[{}0]}}"#, "[1,2.5,\"three\",null],".repeat(20_000));
+    let large = format!(
+        r#"{{"value":[{}0]}}"#,
+        "[1,2.5,\"three\",null],".repeat(20_000)
+    );
     for (method, arguments, calls) in [
         ("do_nothing", "{}", calls),
         ("do_nothing_async", "{}", calls),
@@ -53,7 +58,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ] {
         let call = Call {
             run: RunId(uuid::Uuid::now_v7()),
-            key: TaskKey { index: 0, item: None },
+            key: TaskKey {
+                index: 0,
+                item: None,
+            },
             attempt: 1,
             integration: found.short_name.clone(),
             method: method.to_owned(),
@@ -74,7 +82,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
         println!(
             "{method} with {} bytes, {calls} calls: median {:?}, p99 {:?}, worst {:?}",
-            arguments.len(), at(0.5), at(0.99), at(1.0)
+            arguments.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
         );
     }
     hosts.shutdown().await;

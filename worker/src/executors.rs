@@ -60,17 +60,24 @@ pub struct Executors {
 impl Executors {
     /// Built-in tasks only.
     pub fn new() -> Executors {
-        Executors { builtin: BuiltIns, python: None }
+        Executors {
+            builtin: BuiltIns,
+            python: None,
+        }
     }
 
     /// With `python` for tasks of Python integrations.
     pub fn with_python(python: Arc<dyn Executor>) -> Executors {
-        Executors { python: Some(python), ..Executors::new() }
+        Executors {
+            python: Some(python),
+            ..Executors::new()
+        }
     }
 
     /// Whether a task of this kind, integration and code can run here.
     pub fn hosts(&self, kind: Kind, integration: &str, code_digest: &str) -> bool {
-        self.of(kind).is_some_and(|executor| executor.hosts(integration, code_digest))
+        self.of(kind)
+            .is_some_and(|executor| executor.hosts(integration, code_digest))
     }
 
     /// Runs one attempt. A pure built-in task completes at the first poll.
@@ -106,16 +113,27 @@ impl Default for Executors {
 fn not_hosted(call: &Call) -> Outcome {
     failed(
         "not_hosted",
-        format!("no code of {} with the digest {} is hosted here", call.integration, call.code_digest),
+        format!(
+            "no code of {} with the digest {} is hosted here",
+            call.integration, call.code_digest
+        ),
         true,
     )
 }
 
 /// The outcome of an attempt that ran into its own limit.
 fn timed_out(limit: Duration) -> Outcome {
-    failed("timeout", format!("the task was stopped after its limit of {limit:?}"), true)
+    failed(
+        "timeout",
+        format!("the task was stopped after its limit of {limit:?}"),
+        true,
+    )
 }
 
 fn failed(kind: &str, message: impl Into<String>, retryable: bool) -> Outcome {
-    Outcome::Failed(TaskError { kind: kind.to_owned(), message: message.into(), retryable })
+    Outcome::Failed(TaskError {
+        kind: kind.to_owned(),
+        message: message.into(),
+        retryable,
+    })
 }

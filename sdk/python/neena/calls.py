@@ -79,7 +79,7 @@ class Integration:
             raise CallError("unknown_method", f"{method!r} is no task of this integration")
         running.enter(current)
         try:
-            result = found.function(**found.arguments(json.loads(body.decode())))
+            result = found.function(**found.arguments(_parsed(body)))
             if found.is_async:
                 result = self._loop().run_until_complete(result)
             return _encoded(result)
@@ -112,6 +112,13 @@ def load_error(error):
         place = f"{error.path}:{error.line}: " if error.path and error.line else ""
         return CallError("load_failed", place + str(error), trace=_trace(error))
     return CallError("load_failed", _sentence(error), trace=_trace(error))
+
+
+def _parsed(body):
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidArguments(f"arguments: {error}") from error
 
 
 def _encoded(result):

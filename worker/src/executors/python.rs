@@ -34,6 +34,9 @@ use self::pool::Pool;
 use self::process::Ended;
 use super::{Call, Executor, failed, not_hosted};
 
+/// So often a call is handed to another process because one was gone before it had read it.
+const UNSENT: u32 = 5;
+
 /// How host processes are run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -172,7 +175,10 @@ impl PythonHosts {
     pub fn new(settings: Settings) -> Result<PythonHosts, HostError> {
         let root = sdk::install(&settings.sdk_dir).map_err(HostError::Sdk)?;
         let sdk_dir = settings.sdk_dir.clone();
-        let settings = Arc::new(Settings { sdk_dir: root, ..settings });
+        let settings = Arc::new(Settings {
+            sdk_dir: root,
+            ..settings
+        });
         let inner = Arc::new(Inner {
             settings,
             sdk_dir,
@@ -180,14 +186,21 @@ impl PythonHosts {
             tracker: TaskTracker::new(),
             ends: CancellationToken::new(),
         });
-        tokio::spawn(shrink_now_and_then(Arc::downgrade(&inner), inner.ends.clone()));
+        tokio::spawn(shrink_now_and_then(
+            Arc::downgrade(&inner),
+            inner.ends.clone(),
+        ));
         Ok(PythonHosts { inner })
     }
 
     /// What is at a path, without hosting it, and its manifest.
     pub async fn find(&self, path: &Path) -> Result<(Vec<Hosted>, Value), HostError> {
-        let manifest =
-            introspect(&self.inner.settings.interpreter, &self.inner.sdk_dir, &[path.to_owned()]).await?;
+        let manifest = introspect(
+            &self.inner.settings.interpreter,
+            &self.inner.sdk_dir,
+            &[path.to_owned()],
+        )
+        .await?;
         let found = hosted(&manifest)
             .map_err(|error| IntrospectError::Failed(format!("not a manifest: {error}")))?;
         Ok((found, manifest))
@@ -200,10 +213,24 @@ impl PythonHosts {
             let versions = integrations.entry(found.short_name.clone()).or_default();
             versions.newest.clone_from(&found.code_digest);
             let fresh = || {
-                let Inner { settings, tracker, ends, .. } = &*self.inner;
-                Pool::new(found.clone(), settings.clone(), tracker.clone(), ends.clone())
+                let Inner {
+                    settings,
+                    tracker,
+                    ends,
+                    ..
+                } = &*self.inner;
+                Pool::new(
+                    found.clone(),
+                    settings.clone(),
+                    tracker.clone(),
+                    ends.clone(),
+                )
             };
-            versions.pools.entry(found.code_digest.clone()).or_insert_with(fresh).clone()
+            versions
+                .pools
+                .entry(found.code_digest.clone())
+                .or_insert_with(fresh)
+                .clone()
         };
         pool.warm().await
     }
@@ -219,7 +246,9 @@ impl PythonHosts {
 
     /// Processes of an integration's code, idle and busy.
     pub fn size(&self, integration: &str, code_digest: &str) -> usize {
-        self.inner.pool(integration, code_digest).map_or(0, |pool| pool.size())
+        self.inner
+            .pool(integration, code_digest)
+            .map_or(0, |pool| pool.size())
     }
 
     /// Lets go of processes idle for longer than `idle_for`: all but one of each integration's newest
@@ -231,14 +260,22 @@ impl PythonHosts {
 
 impl Inner {
     fn pool(&self, integration: &str, code_digest: &str) -> Option<Arc<Pool>> {
-        self.integrations.read().get(integration)?.pools.get(code_digest).cloned()
+        self.integrations
+            .read()
+            .get(integration)?
+            .pools
+            .get(code_digest)
+            .cloned()
     }
 
     fn pools(&self) -> Vec<(bool, Arc<Pool>)> {
         let integrations = self.integrations.read();
         let each = integrations.values().flat_map(|versions| {
             let newest = versions.newest.as_str();
-            versions.pools.iter().map(move |(digest, pool)| (digest == newest, pool.clone()))
+            versions
+                .pools
+                .iter()
+                .map(move |(digest, pool)| (digest == newest, pool.clone()))
         });
         each.collect()
     }
@@ -274,9 +311,11 @@ impl Executor for PythonHosts {
         }
         if call.arguments.text().len() > MAX_BODY {
             let size = call.arguments.text().len();
-            let message = format!("the arguments have {size} bytes; at most {MAX_BODY} are allowed");
+            let message =
+                format!("the arguments have {size} bytes; at most {MAX_BODY} are allowed");
             return failed("arguments_too_large", message, false);
         }
+        let mut unsent = 0;
         loop {
             let taken = tokio::select! {
                 biased;
@@ -293,17 +332,25 @@ impl Executor for PythonHosts {
                     return outcome;
                 }
                 Ended::Gone(outcome) => return outcome,
-                Ended::NotSent => {}
+                Ended::NotSent(_) if unsent < UNSENT => unsent += 1,
+                Ended::NotSent(outcome) => return outcome,
             }
         }
     }
 
     async fn shutdown(&self) {
-        let closing = self.inner.pools().into_iter().map(|(_, pool)| async move { pool.close().await });
+        let closing = self
+            .inner
+            .pools()
+            .into_iter()
+            .map(|(_, pool)| async move { pool.close().await });
         futures_util::future::join_all(closing).await;
         self.inner.ends.cancel();
         self.inner.tracker.close();
-        if tokio::time::timeout(Duration::from_secs(10), self.inner.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(10), self.inner.tracker.wait())
+            .await
+            .is_err()
+        {
             tracing::error!("host processes are left");
         }
     }
@@ -338,9 +385,18 @@ struct ManifestTask {
 fn hosted(manifest: &Value) -> Result<Vec<Hosted>, serde_json::Error> {
     let entries = Manifest::deserialize(manifest)?.integrations.into_iter();
     let each = entries.map(|entry| {
-        let mut tasks: Vec<String> = entry.tasks.into_iter().map(|t| t.python_method_name).collect();
+        let mut tasks: Vec<String> = entry
+            .tasks
+            .into_iter()
+            .map(|t| t.python_method_name)
+            .collect();
         tasks.sort_unstable();
-        Hosted { short_name: entry.short_name, code_digest: entry.code_digest, path: entry.path, tasks }
+        Hosted {
+            short_name: entry.short_name,
+            code_digest: entry.code_digest,
+            path: entry.path,
+            tasks,
+        }
     });
     Ok(each.collect())
 }

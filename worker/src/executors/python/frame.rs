@@ -35,9 +35,17 @@ pub(super) enum Request<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Reply {
-    Hello { protocol: u32, python: String },
-    Loaded { code_digest: String, tasks: Vec<String> },
-    Ok { call: u64 },
+    Hello {
+        protocol: u32,
+        python: String,
+    },
+    Loaded {
+        code_digest: String,
+        tasks: Vec<String>,
+    },
+    Ok {
+        call: u64,
+    },
     Error(Failure),
 }
 
@@ -102,9 +110,15 @@ pub(super) async fn read(
 
 /// Length of the frame that `buffer` begins with, its own four bytes included; none while unknown.
 fn length(buffer: &[u8]) -> Result<Option<usize>, FrameError> {
-    let Some((head, _)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((head, _)) = buffer.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
     let length = u32::from_be_bytes(*head) as usize;
-    if length > MAX_FRAME { Err(FrameError::TooLarge(length)) } else { Ok(Some(4 + length)) }
+    if length > MAX_FRAME {
+        Err(FrameError::TooLarge(length))
+    } else {
+        Ok(Some(4 + length))
+    }
 }
 
 fn parse(frame: &[u8]) -> Result<(Reply, String), FrameError> {
@@ -138,14 +152,25 @@ mod tests {
             assert!(matches!(reply, Reply::Ok { call } if call == number));
             assert_eq!(body, text);
         }
-        assert!(matches!(read(&mut stream, &mut buffer).await, Err(FrameError::Closed)));
+        assert!(matches!(
+            read(&mut stream, &mut buffer).await,
+            Err(FrameError::Closed)
+        ));
     }
 
     #[tokio::test]
     async fn what_is_not_a_reply_is_an_error_and_a_long_one_is_refused_by_its_length() {
-        for payload in [&b"no header"[..], b"{}\n", b"{\"type\":\"ok\",\"call\":1}\n\xff", b"\n"] {
+        for payload in [
+            &b"no header"[..],
+            b"{}\n",
+            b"{\"type\":\"ok\",\"call\":1}\n\xff",
+            b"\n",
+        ] {
             let outcome = read(&mut &framed(payload)[..], &mut Vec::new()).await;
-            assert!(matches!(outcome, Err(FrameError::Garbled(_))), "{payload:?}");
+            assert!(
+                matches!(outcome, Err(FrameError::Garbled(_))),
+                "{payload:?}"
+            );
         }
         let mut long = (1_u32 << 30).to_be_bytes().to_vec();
         long.extend([0; 100]);

@@ -44,10 +44,15 @@ impl Interpreter {
 
     /// Asks `program` which Python it is.
     pub async fn check(program: &Path) -> Result<Interpreter, InterpreterError> {
-        let unusable =
-            |reason: String| InterpreterError::Unusable { program: program.to_owned(), reason };
+        let unusable = |reason: String| InterpreterError::Unusable {
+            program: program.to_owned(),
+            reason,
+        };
         let mut command = Command::new(program);
-        command.args(["-c", QUESTION]).env_remove("PYTHONPATH").kill_on_drop(true);
+        command
+            .args(["-c", QUESTION])
+            .env_remove("PYTHONPATH")
+            .kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output())
             .await
             .map_err(|_| unusable(format!("no answer in {PATIENCE:?}")))?
@@ -57,16 +62,25 @@ impl Interpreter {
         let (version, executable) =
             said.ok_or_else(|| unusable(format!("it answered {:?}", text.trim())))?;
         if version < OLDEST {
-            return Err(InterpreterError::TooOld { program: program.to_owned(), version });
+            return Err(InterpreterError::TooOld {
+                program: program.to_owned(),
+                version,
+            });
         }
-        Ok(Interpreter { program: executable, version })
+        Ok(Interpreter {
+            program: executable,
+            version,
+        })
     }
 }
 
 fn parse(text: &str) -> Option<((u8, u8), PathBuf)> {
     let mut parts = text.trim().splitn(3, ' ');
     let version = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some((version, parts.next().filter(|path| !path.is_empty())?.into()))
+    Some((
+        version,
+        parts.next().filter(|path| !path.is_empty())?.into(),
+    ))
 }
 
 /// What a host process sees of the server's environment: `PATH`, `HOME`, `LANG`, and the variables
@@ -76,7 +90,12 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     let named = env::var("NEENA_INTEGRATION_ENV").unwrap_or_default();
     ["PATH", "HOME", "LANG"]
         .into_iter()
-        .chain(named.split(',').map(str::trim).filter(|name| !name.is_empty()))
+        .chain(
+            named
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty()),
+        )
         .filter_map(|name| Some((name.into(), env::var_os(name)?)))
         .collect()
 }

@@ -47,7 +47,10 @@ pub enum IntrospectError {
     #[error("cannot write the Python package: {0}")]
     Sdk(#[source] std::io::Error),
     #[error("cannot run {}: {error}", program.display())]
-    Spawn { program: PathBuf, error: std::io::Error },
+    Spawn {
+        program: PathBuf,
+        error: std::io::Error,
+    },
     #[error("importing took longer than {PATIENCE:?}")]
     Timeout,
     #[error("introspection failed: {0}")]
@@ -66,7 +69,10 @@ pub async fn introspect(
     for path in paths {
         command.arg(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut wrapped = CommandWrap::from(command);
     wrapped.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
     let mut child = wrapped.spawn().map_err(|error| IntrospectError::Spawn {
@@ -74,10 +80,8 @@ pub async fn introspect(
         error,
     })?;
     let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-    let done = tokio::time::timeout(PATIENCE, async {
-        tokio::join!(all(stdout), all(stderr))
-    })
-    .await;
+    let done =
+        tokio::time::timeout(PATIENCE, async { tokio::join!(all(stdout), all(stderr)) }).await;
     // Whatever an import left running goes with it.
     let _ = child.start_kill();
     let _ = child.wait().await;
@@ -87,7 +91,9 @@ pub async fn introspect(
         tracing::debug!(%printed, "printed while introspecting");
     }
     read(&answer).map_err(|error| match error {
-        IntrospectError::Failed(why) => IntrospectError::Failed(format!("{why}\n{}", printed.trim())),
+        IntrospectError::Failed(why) => {
+            IntrospectError::Failed(format!("{why}\n{}", printed.trim()))
+        }
         error => error,
     })
 }

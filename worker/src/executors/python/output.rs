@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::io::{self, ErrorKind, PipeReader, Read};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use neena_engine::ids::RunId;
@@ -22,7 +24,10 @@ const TAIL: usize = 20;
 /// The reading end of a host's standard output and standard error.
 #[derive(Debug)]
 pub(super) struct Output {
-    pipe: Receiver,
+    /// Tells when there is something to read.
+    ready: Receiver,
+    /// The same pipe, read directly: the runtime may not have heard yet of what is there.
+    pipe: PipeReader,
     integration: Arc<str>,
     state: Mutex<State>,
 }
@@ -45,18 +50,25 @@ struct Task {
 }
 
 impl Output {
-    pub fn new(pipe: Receiver, integration: Arc<str>) -> Output {
-        Output { pipe, integration, state: Mutex::default() }
+    /// Takes the pipe, which becomes non-blocking. Needs a runtime.
+    pub fn new(pipe: PipeReader, integration: Arc<str>) -> io::Result<Output> {
+        let ready = Receiver::from_owned_fd(OwnedFd::from(pipe.try_clone()?))?;
+        Ok(Output {
+            ready,
+            pipe,
+            integration,
+            state: Mutex::default(),
+        })
     }
 
     /// Reads whatever comes, until the pipe closes. For a task of its own.
     pub async fn follow(self: Arc<Self>) {
-        while self.pipe.readable().await.is_ok() {
-            if !self.drain() {
-                return;
+        while self.ready.readable().await.is_ok() {
+            match self.ready.try_io(|| self.read()) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+                // A host that prints without end must not keep this thread to itself.
+                _ => tokio::task::yield_now().await,
             }
-            // A host that prints without end must not keep this thread to itself.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -65,7 +77,10 @@ impl Output {
         self.drain();
         let mut state = self.state.lock();
         state.finish_line(&self.integration);
-        *state = State { task: Some(Task { run, key, attempt }), ..State::default() };
+        *state = State {
+            task: Some(Task { run, key, attempt }),
+            ..State::default()
+        };
     }
 
     /// The call is over: what it printed is in the pipe already, and is read now.
@@ -81,21 +96,30 @@ impl Output {
         self.drain();
         let mut state = self.state.lock();
         state.finish_line(&self.integration);
-        state.tail.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        state
+            .tail
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
-    /// Reads what is there, up to the size of a pipe. False: the pipe is closed.
-    fn drain(&self) -> bool {
+    fn drain(&self) {
+        // The end of the pipe is for `follow` to see.
+        let _ = self.read();
+    }
+
+    /// Reads what is there, up to about the size of a pipe. `WouldBlock`: that was all.
+    fn read(&self) -> io::Result<()> {
         let mut part = [0; 16 << 10];
         let mut state = self.state.lock();
         for _ in 0..8 {
-            match self.pipe.try_read(&mut part) {
-                Ok(0) => return false,
-                Ok(size) => state.take(&part[..size], &self.integration),
-                Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+            match (&self.pipe).read(&mut part)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                size => state.take(&part[..size], &self.integration),
             }
         }
-        true
+        Ok(())
     }
 }
 
@@ -171,7 +195,10 @@ mod tests {
     #[test]
     fn what_a_task_prints_cannot_act_on_a_terminal() {
         assert_eq!(escaped(b"\x1b[31mred\x07\r"), "\\u{1b}[31mred\\u{7}");
-        assert_eq!(escaped("tab\t é \u{202e}\u{9b}".as_bytes()), "tab\t é \\u{202e}\\u{9b}");
+        assert_eq!(
+            escaped("tab\t é \u{202e}\u{9b}".as_bytes()),
+            "tab\t é \\u{202e}\\u{9b}"
+        );
         assert_eq!(escaped(b"\xff"), "\u{fffd}");
     }
 

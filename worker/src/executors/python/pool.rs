@@ -95,10 +95,17 @@ impl Pool {
     pub async fn shrink(&self, idle_for: Duration, keep: usize) -> bool {
         let (surplus, empty) = {
             let mut state = self.state.lock();
-            let old = state.idle.iter().take_while(|p| p.idle_since.elapsed() >= idle_for).count();
+            let old = state
+                .idle
+                .iter()
+                .take_while(|p| p.idle_since.elapsed() >= idle_for)
+                .count();
             let count = old.min(state.alive.saturating_sub(keep));
             let surplus: Vec<Process> = state.idle.drain(..count).collect();
-            (surplus, state.alive == count && state.starting == 0 && state.waiters.is_empty())
+            (
+                surplus,
+                state.alive == count && state.starting == 0 && state.waiters.is_empty(),
+            )
         };
         close(surplus).await;
         empty
@@ -130,7 +137,9 @@ impl Pool {
     }
 
     fn start(&self, state: &mut State) {
-        let Some(this) = self.this.upgrade() else { return };
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
         state.starting += 1;
         self.tracker.spawn(async move {
             let started =
@@ -145,7 +154,8 @@ impl Pool {
         match started {
             Ok(process) => {
                 state.alive += 1;
-                self.tracker.spawn(mourn(self.this.clone(), process.life().clone()));
+                self.tracker
+                    .spawn(mourn(self.this.clone(), process.life().clone()));
                 if !state.closed {
                     state.hand_out(process);
                 }

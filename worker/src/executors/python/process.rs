@@ -1,5 +1,6 @@
 //! One host process: started, asked, watched, and put to an end together with all it started.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -10,7 +11,6 @@ use neena_engine::run::Outcome;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,9 @@ const PROTOCOL: u32 = 1;
 
 /// How long a killed process may take to be gone. Longer means it hangs in the kernel.
 const DEATH: Duration = Duration::from_secs(10);
+
+/// How long to look for what a process that is gone has left in its channel.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A host that has loaded its integration. Dropping it kills its process group.
 #[derive(Debug)]
@@ -53,8 +56,8 @@ pub(super) enum Ended {
     Alive(Outcome),
     /// It is gone.
     Gone(Outcome),
-    /// It was gone before it had the call: another one may take it.
-    NotSent,
+    /// It was gone before it had read the call: another one may take it. The outcome if none does.
+    NotSent(Outcome),
 }
 
 impl Life {
@@ -72,7 +75,9 @@ impl Life {
         match self.status.get().copied().flatten() {
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("ended with exit code {code}"),
-                (_, Some(signal)) => format!("was killed by signal {signal}{}", signal_name(signal)),
+                (_, Some(signal)) => {
+                    format!("was killed by signal {signal}{}", signal_name(signal))
+                }
                 _ => "ended".to_owned(),
             },
             None => "ended".to_owned(),
@@ -105,10 +110,7 @@ impl Process {
         let (pipe, printed) = std::io::pipe()?;
         let child = spawn(settings, theirs, printed)?;
         ours.set_nonblocking(true)?;
-        let output = Arc::new(Output::new(
-            Receiver::from_owned_fd(OwnedFd::from(pipe))?,
-            hosted.short_name.as_str().into(),
-        ));
+        let output = Arc::new(Output::new(pipe, hosted.short_name.as_str().into())?);
         let life = Arc::new(Life {
             kill: ends.child_token(),
             exited: CancellationToken::new(),
@@ -144,18 +146,34 @@ impl Process {
 
     /// Has it load the integration and compares what it found with what was introspected.
     async fn load(&mut self, hosted: &Hosted) -> Result<(), HostError> {
-        let path = hosted.path.to_str().ok_or_else(|| HostError::Path(hosted.path.clone()))?;
-        let load =
-            Request::Load { path, short_name: &hosted.short_name, code_digest: &hosted.code_digest };
-        let sent = self.stream.write_all(&frame::encode(&load, "").map_err(protocol)?).await;
+        let path = hosted
+            .path
+            .to_str()
+            .ok_or_else(|| HostError::Path(hosted.path.clone()))?;
+        let load = Request::Load {
+            path,
+            short_name: &hosted.short_name,
+            code_digest: &hosted.code_digest,
+        };
+        let sent = self
+            .stream
+            .write_all(&frame::encode(&load, "").map_err(protocol)?)
+            .await;
         if sent.is_err() {
             return Err(self.crashed_at_start().await);
         }
         match self.reply().await? {
-            Reply::Hello { protocol: PROTOCOL, python } => {
+            Reply::Hello {
+                protocol: PROTOCOL,
+                python,
+            } => {
                 tracing::debug!(%python, integration = hosted.short_name, "host started");
             }
-            other => return Err(HostError::Protocol(format!("{other:?} instead of a greeting"))),
+            other => {
+                return Err(HostError::Protocol(format!(
+                    "{other:?} instead of a greeting"
+                )));
+            }
         }
         match self.reply().await? {
             Reply::Loaded { code_digest, tasks }
@@ -163,10 +181,13 @@ impl Process {
             {
                 Ok(())
             }
-            Reply::Error(failure) => {
-                Err(HostError::Load { kind: failure.kind, message: failure.message })
-            }
-            other => Err(HostError::Protocol(format!("{other:?} instead of what was introspected"))),
+            Reply::Error(failure) => Err(HostError::Load {
+                kind: failure.kind,
+                message: failure.message,
+            }),
+            other => Err(HostError::Protocol(format!(
+                "{other:?} instead of what was introspected"
+            ))),
         }
     }
 
@@ -180,24 +201,30 @@ impl Process {
 
     async fn crashed_at_start(&self) -> HostError {
         self.end().await;
-        HostError::Crashed { how: self.life.how(), output: self.output.tail() }
+        HostError::Crashed {
+            how: self.life.how(),
+            output: self.output.tail(),
+        }
     }
 
     /// Sends a call and waits for its end: the answer, the limit, a stop, or the death of the process.
     pub async fn call(&mut self, call: &Call, stop: &CancellationToken) -> Ended {
         if self.is_over() {
-            return Ended::NotSent;
+            return Ended::NotSent(self.crashed());
         }
         self.output.begin(call.run, call.key, call.attempt);
         let mut sent = false;
         let life = self.life.clone();
-        let over = tokio::select! {
+        let mut over = tokio::select! {
             biased;
             reply = self.exchange(call, &mut sent) => Over::Reply(reply),
             () = stop.cancelled() => Over::Stopped,
             () = life.exited() => Over::Exited,
             limit = limit(call.timeout) => Over::Limit(limit),
         };
+        if sent && matches!(over, Over::Exited) {
+            over = self.last_words().await;
+        }
         match over {
             Over::Reply(Ok((reply, body))) => self.answered(reply, body).await,
             Over::Reply(Err(FrameError::TooLarge(size))) => {
@@ -206,11 +233,29 @@ impl Process {
             }
             Over::Reply(Err(FrameError::Garbled(why))) => {
                 self.end().await;
-                Ended::Gone(failed("host_protocol", format!("the host process sent {why}"), false))
+                Ended::Gone(failed(
+                    "host_protocol",
+                    format!("the host process sent {why}"),
+                    false,
+                ))
             }
-            Over::Reply(Err(FrameError::Closed | FrameError::Io(_))) | Over::Exited => {
+            Over::Reply(Err(error @ (FrameError::Closed | FrameError::Io(_)))) => {
                 self.end().await;
-                if sent { Ended::Gone(self.crashed()) } else { Ended::NotSent }
+                // A socket that is closed before all was read from it is reset.
+                let unread = matches!(&error, FrameError::Io(error) if error.kind() == ErrorKind::ConnectionReset);
+                if sent && !unread {
+                    Ended::Gone(self.crashed())
+                } else {
+                    Ended::NotSent(self.crashed())
+                }
+            }
+            Over::Exited => {
+                self.end().await;
+                if sent {
+                    Ended::Gone(self.crashed())
+                } else {
+                    Ended::NotSent(self.crashed())
+                }
             }
             Over::Stopped => {
                 self.end().await;
@@ -237,14 +282,28 @@ impl Process {
             item: call.key.item,
             attempt: call.attempt,
         };
-        self.stream.write_all(&frame::encode(&request, call.arguments.text())?).await?;
+        self.stream
+            .write_all(&frame::encode(&request, call.arguments.text())?)
+            .await?;
         *sent = true;
         frame::read(&mut self.stream, &mut self.buffer).await
     }
 
+    /// The process is gone: what it still said, or how its side of the channel was closed. It says
+    /// nothing where a process outside of its group holds that side open.
+    async fn last_words(&mut self) -> Over {
+        let reading = frame::read(&mut self.stream, &mut self.buffer);
+        match tokio::time::timeout(LAST_WORDS, reading).await {
+            Ok(reply) => Over::Reply(reply),
+            Err(_) => Over::Exited,
+        }
+    }
+
     async fn answered(&mut self, reply: Reply, body: String) -> Ended {
         let outcome = match reply {
-            Reply::Ok { call } if call == self.calls && body.len() > MAX_BODY => too_large(body.len()),
+            Reply::Ok { call } if call == self.calls && body.len() > MAX_BODY => {
+                too_large(body.len())
+            }
             Reply::Ok { call } if call == self.calls => match checked(body) {
                 Ok(result) => Outcome::Completed(result),
                 Err(error) => failed("result_not_json", format!("result: {error}"), false),
@@ -278,7 +337,10 @@ impl Process {
     /// Kills the process and all of its group, and waits until it is gone.
     async fn end(&self) {
         self.life.kill.cancel();
-        if tokio::time::timeout(DEATH, self.life.exited()).await.is_err() {
+        if tokio::time::timeout(DEATH, self.life.exited())
+            .await
+            .is_err()
+        {
             tracing::error!("a host process outlives SIGKILL");
         }
     }
@@ -346,9 +408,10 @@ fn spawn(
         .stderr(Stdio::from(printed));
     let mut wrapped = CommandWrap::from(command);
     wrapped.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
-    wrapped
-        .spawn()
-        .map_err(|error| HostError::Spawn { program: settings.interpreter.program.clone(), error })
+    wrapped.spawn().map_err(|error| HostError::Spawn {
+        program: settings.interpreter.program.clone(),
+        error,
+    })
 }
 
 /// Waits for the process, or kills it; then whatever is left of its group.

@@ -52,14 +52,19 @@ fn digest(files: &Contents) -> String {
         hasher.update(content.len().to_be_bytes());
         hasher.update(content);
     }
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn is_whole(root: &Path, files: &Contents) -> bool {
     let package = root.join("neena");
-    files
-        .iter()
-        .all(|(name, content)| std::fs::read(package.join(name)).is_ok_and(|found| found == *content))
+    files.iter().all(|(name, content)| {
+        std::fs::read(package.join(name)).is_ok_and(|found| found == *content)
+    })
 }
 
 fn write(root: &Path, files: &Contents) -> io::Result<()> {
@@ -89,6 +94,10 @@ mod tests {
         std::fs::write(&host, "half").unwrap();
         assert_eq!(install(folder.path()).unwrap(), root);
         assert_eq!(std::fs::read(&host).unwrap(), written);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left aside"
+        );
     }
 }
