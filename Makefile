@@ -1,0 +1,34 @@
+# Thin: each target says what to run, the scripts know how.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check lint fmt doc bench
+
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## /{ printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the example over this repository's own history, start to result
+	@scripts/demo
+
+serve: ## keep a server running (data in ./neena-data), the example integration registered
+	@cargo build --workspace --bin neena
+	@exec $${CARGO_TARGET_DIR:-target}/debug/neena serve --integrations examples/commit_digest
+
+test: ## everything that is tested; installs what is missing (Debian, as root)
+	@scripts/test
+
+check: ## the fast loop: compile and test the rules
+	@cargo check --workspace --all-targets
+	@cargo test -p neena-engine --quiet
+
+lint: ## format and lints, as CI has them
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format all code
+	@cargo fmt --all
+
+doc: ## the code's documentation, in target/doc
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+bench: ## measure, beside this machine's own limits
+	@cargo run --release --package neena-bench --bin neena-bench

@@ -1,0 +1,1 @@
+"""Runs the code samples of a Markdown document against a server and compares what they print."""
