@@ -3,6 +3,8 @@
 pub mod db;
 pub mod entities;
 pub mod error;
+pub mod journal;
+pub mod outlet;
 pub mod queries;
 pub mod runs;
 pub mod seam;
@@ -14,6 +16,8 @@ mod writer;
 
 pub use db::{Commits, Db, Durability};
 pub use error::{Res, StoreError};
+pub use journal::{Journal, Pending};
+pub use outlet::{Outlet, outlet};
 pub use runs::NewRun;
 pub use seam::*;
 pub use sql::{SqlStore, decide_within, insert_run};
