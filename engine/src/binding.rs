@@ -7,6 +7,7 @@ mod argument;
 mod bind;
 mod environment;
 mod expression;
+mod guard;
 mod keys;
 mod lex;
 mod references;

@@ -7,6 +7,8 @@ mod cycles;
 mod definition;
 mod edges;
 mod faults;
+mod made;
+mod operations;
 mod order;
 mod references;
 mod retry;
@@ -31,6 +33,9 @@ pub const MAX_OPERATIONS: usize = 10_000;
 
 /// The most dependencies a flow has.
 pub const MAX_DEPENDENCIES: usize = 100_000;
+
+/// The most expressions a flow has: each is kept compiled while the flow's runs go on.
+pub const MAX_EXPRESSIONS: usize = 50_000;
 
 /// A checked flow: its operations in topological order, each with the definition it was checked against.
 /// Made by [`Flow::check`] only; whoever holds one checks nothing again.

@@ -6,7 +6,8 @@ use neena_engine::binding::{BindError, Bound, Scope};
 use neena_engine::flow::{Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
 use neena_engine::plan::{
-    Arguments, Declared, Graph, GraphBody, Head, NamedSource, Operation, Policy, RequestCopy,
+    Arguments, Declared, Graph, GraphBody, Head, NamedSource, Operation, PlanError, Policy,
+    RequestCopy,
 };
 use neena_engine::{Hash, Json};
 use serde_json::{Value, json};
@@ -50,18 +51,22 @@ pub fn given(arguments: Value) -> Arguments {
     }
 }
 
-/// A graph of operations in topological order.
-pub fn graph(operations: Vec<Operation>, edges: &[(u32, u32)]) -> Graph {
+/// The body of a graph of operations in topological order.
+pub fn body(operations: Vec<Operation>, edges: &[(u32, u32)]) -> GraphBody {
     let mut edges = edges.to_vec();
     edges.sort_unstable();
-    let body = GraphBody {
+    GraphBody {
         v: 1,
         operations,
         edges,
         on_failure: OnFailure::Stop,
         timeout_ms: None,
-    };
-    Graph::new(&body).unwrap()
+    }
+}
+
+/// The graph of that body.
+pub fn graph(operations: Vec<Operation>, edges: &[(u32, u32)]) -> Graph {
+    Graph::new(&body(operations, edges)).unwrap()
 }
 
 /// A head with the given metadata.
@@ -116,17 +121,37 @@ impl Scope for Given {
     }
 }
 
-/// What `Read rows` → `Use rows` binds for the second with these arguments, the first having this result.
-pub fn bind(arguments: Value, scope: &Given) -> Result<Bound, BindError> {
+/// What `Read rows` → `Use rows` binds for the second with these arguments, the first having this
+/// result; or why the graph is refused.
+pub fn try_bind(arguments: Value, scope: &Given) -> Result<Result<Bound, BindError>, PlanError> {
     let mut second = operation(2, "Use rows");
     second.arguments = given(arguments);
-    graph(vec![operation(1, "Read rows"), second], &[(1, 2)]).bind(1, scope)
+    let body = body(vec![operation(1, "Read rows"), second], &[(1, 2)]);
+    Graph::new(&body).map(|graph| graph.bind(1, scope))
+}
+
+/// The same, the graph being fine.
+pub fn bind(arguments: Value, scope: &Given) -> Result<Bound, BindError> {
+    try_bind(arguments, scope).unwrap()
 }
 
 /// The value bound to the argument `x`, given as this string.
 pub fn value_of(text: &str, scope: &Given) -> Result<Value, BindError> {
-    bind(json!({ "x": text }), scope)
-        .map(|bound| serde_json::from_str::<Value>(bound.arguments.text()).unwrap()["x"].clone())
+    bind(json!({ "x": text }), scope).map(|bound| parsed(&bound.arguments)["x"].clone())
+}
+
+/// Why the argument `x`, given as this string, has no value: when the graph is made, or when it is bound.
+pub fn refusal_of(text: &str, scope: &Given) -> String {
+    match try_bind(json!({ "x": text }), scope) {
+        Err(error) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(bound)) => panic!("{text} has a value: {}", bound.arguments.text()),
+    }
+}
+
+/// The value of a document.
+pub fn parsed(json: &Json) -> Value {
+    serde_json::from_str(json.text()).unwrap()
 }
 
 /// A source of a parameter bound by name.

@@ -1,17 +1,27 @@
 //! One expression: read and compiled once, evaluated as often as runs need it.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use minijinja::Value;
 
 use super::environment::ENVIRONMENT;
+use super::guard::guarded;
 use super::keys::{Keys, Named};
+use super::lex::{Word, words};
 use super::references::References;
 use super::scope::{Names, Scope};
-use super::text::{Bounded, Trouble, UNDEFINED, reason};
+use super::text::{Bounded, Trouble, UNDEFINED, in_words};
 
 /// The longest expression, in bytes.
 const MAX_LEN: usize = 16 << 10;
+
+/// The most words of an expression. The compiler recurses once per sign in `- - - 1`, so this also keeps
+/// it off the end of the stack.
+const MAX_WORDS: usize = 400;
+
+/// How much data an expression may look at, in bytes of JSON, counted each time it looks.
+const MAX_LOOKED_AT: usize = 8 << 20;
 
 /// A compiled expression and the tasks it looks at.
 #[derive(Debug)]
@@ -19,6 +29,9 @@ pub(crate) struct Expression {
     source: Box<str>,
     compiled: minijinja::Expression<'static, 'static>,
     tasks: Vec<Reference>,
+    /// How often it looks at the request's metadata.
+    metadata: usize,
+    /// Whether it is a task's result and nothing else.
     plain: bool,
 }
 
@@ -26,6 +39,8 @@ pub(crate) struct Expression {
 #[derive(Debug)]
 struct Reference {
     key: Arc<str>,
+    /// How often the expression looks at it.
+    times: usize,
     /// Where the task stands; unknown until the graph has told.
     position: Option<u32>,
 }
@@ -40,25 +55,24 @@ impl Expression {
         if source.is_empty() {
             return Err("the expression is empty".to_owned());
         }
-        let references = References::of(source)?;
+        let words: Vec<Word<'_>> = words(source).take(MAX_WORDS + 1).collect();
+        if words.len() > MAX_WORDS {
+            return Err(format!("an expression has at most {MAX_WORDS} words"));
+        }
+        let references = References::of(&words)?;
         let compiled = ENVIRONMENT
-            .compile_expression_owned(source.to_owned())
-            .map_err(|error| match reason(&error) {
-                Trouble::Bad(reason) => reason,
-                Trouble::TooLarge => "too large".to_owned(),
-            })?;
-        let tasks = references
-            .tasks
-            .into_iter()
-            .map(|key| Reference {
-                key: key.into(),
-                position: None,
-            })
-            .collect();
+            .compile_expression_owned(guarded(source, &words).into_owned())
+            .map_err(|error| in_words(&error))?;
+        let reference = |(key, times): (String, usize)| Reference {
+            key: key.into(),
+            times,
+            position: None,
+        };
         Ok(Expression {
             source: source.into(),
             compiled,
-            tasks,
+            tasks: references.tasks.into_iter().map(reference).collect(),
+            metadata: references.metadata,
             plain: references.plain,
         })
     }
@@ -109,18 +123,44 @@ impl Expression {
     }
 
     fn eval(&self, scope: &dyn Scope) -> Result<Value, Trouble> {
+        if self.looks_at(scope) > MAX_LOOKED_AT {
+            return Err("it looks at too much data at once".into());
+        }
         let tasks = self
             .tasks
             .iter()
             .map(|task| (Arc::clone(&task.key), task.result(scope).cloned()))
             .collect();
         let names = Value::from_object(Names::new(scope, tasks));
-        let value = self.compiled.eval(names).map_err(|error| reason(&error))?;
+        // The library is not ours and the expression may be hostile: should the one bring the other to
+        // panic (`[1][::-9223372036854775808]` does, where overflow is checked), a task fails, no worker.
+        let value = panic::catch_unwind(AssertUnwindSafe(|| self.compiled.eval(names)))
+            .map_err(|_| Trouble::from("it cannot be evaluated"))?
+            .map_err(|error| Trouble::Bad(in_words(&error)))?;
         if value.is_undefined() {
             Err(UNDEFINED.into())
         } else {
             Ok(value)
         }
+    }
+}
+
+impl Expression {
+    /// Bytes of JSON it looks at.
+    fn looks_at(&self, scope: &dyn Scope) -> usize {
+        let of_task = |task: &Reference| {
+            task.result(scope)
+                .map_or(0, |result| result.text().len())
+                .saturating_mul(task.times)
+        };
+        let of_metadata = match self.metadata {
+            0 => 0,
+            times => scope.head().request.metadata.size().saturating_mul(times),
+        };
+        self.tasks
+            .iter()
+            .map(of_task)
+            .fold(of_metadata, usize::saturating_add)
     }
 }
 

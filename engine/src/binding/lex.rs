@@ -9,14 +9,21 @@ pub(super) enum Token<'a> {
     Text(&'a str),
     /// A number, or something glued to one.
     Number,
-    /// Any other character; `==`, `!=`, `<=`, `>=`, `**` and `//` come as [`Token::Operator`].
+    /// Any other character that is no part of an [`Token::Operator`].
     Sign(u8),
-    /// An operator of two characters: none that a name's meaning depends on.
-    Operator,
+    /// `==`, `!=`, `<=`, `>=`, `**` or `//`.
+    Operator(&'a str),
+}
+
+/// A word and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word<'a> {
+    pub(super) token: Token<'a>,
+    pub(super) end: usize,
 }
 
 /// Splits an expression into words. Never fails: what is malformed is the compiler's to report.
-pub(super) fn tokens(source: &str) -> impl Iterator<Item = Token<'_>> {
+pub(super) fn words(source: &str) -> impl Iterator<Item = Word<'_>> {
     let mut rest = source;
     std::iter::from_fn(move || {
         rest = rest.trim_start();
@@ -27,25 +34,26 @@ pub(super) fn tokens(source: &str) -> impl Iterator<Item = Token<'_>> {
                 (Token::Text(rest.get(1..len - 1).unwrap_or_default()), len)
             }
             b'0'..=b'9' => (Token::Number, run_len(rest)),
-            _ if is_word(first) => {
-                let len = run_len(rest);
-                (Token::Name(&rest[..len]), len)
-            }
-            _ if matches!(
-                rest.as_bytes(),
-                [b'=' | b'!' | b'<' | b'>', b'=', ..] | [b'*', b'*', ..] | [b'/', b'/', ..]
-            ) =>
-            {
-                (Token::Operator, 2)
-            }
+            _ if is_word(first) => (Token::Name(&rest[..run_len(rest)]), run_len(rest)),
+            _ if is_operator(rest.as_bytes()) => (Token::Operator(&rest[..2]), 2),
             _ => (
                 Token::Sign(first),
                 rest.chars().next().map_or(1, char::len_utf8),
             ),
         };
         rest = &rest[len..];
-        Some(token)
+        Some(Word {
+            token,
+            end: source.len() - rest.len(),
+        })
     })
+}
+
+fn is_operator(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b'=' | b'!' | b'<' | b'>', b'=', ..] | [b'*', b'*', ..] | [b'/', b'/', ..]
+    )
 }
 
 /// Bytes of the string literal that `text` begins with, both quotes included; all of it if unclosed.

@@ -4,11 +4,10 @@
 //! the expression would depend on who finishes first. So tasks are named literally.
 
 use super::environment::{FILTERS, FUNCTIONS, TESTS};
-use super::lex::{Token, tokens};
+use super::lex::{Token, Word};
 
-/// The most words an expression may have. The compiler recurses once per sign in `- - - 1`, so this
-/// also keeps it off the end of the stack.
-const MAX_TOKENS: usize = 500;
+/// How deep brackets may nest.
+const MAX_NESTING: usize = 30;
 
 const REQUEST: [&str; 3] = ["instructions", "metadata", "name"];
 const RUN: [&str; 4] = ["flow", "id", "organization", "triggered_by"];
@@ -16,36 +15,34 @@ const RUN: [&str; 4] = ["flow", "id", "organization", "triggered_by"];
 /// What an expression looks at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct References {
-    /// Keys of tasks, each once.
-    pub(super) tasks: Vec<String>,
+    /// Keys of tasks, and how often each is looked at.
+    pub(super) tasks: Vec<(String, usize)>,
+    /// How often the request's metadata is looked at.
+    pub(super) metadata: usize,
     /// Whether the expression is nothing but `tasks.<key>.result`.
     pub(super) plain: bool,
 }
 
 impl References {
     /// Reads an expression, or says what it names that is not there.
-    pub(super) fn of(source: &str) -> Result<References, String> {
-        let words: Vec<Token<'_>> = tokens(source).take(MAX_TOKENS + 1).collect();
-        if words.len() > MAX_TOKENS {
-            return Err(format!("an expression has at most {MAX_TOKENS} words"));
-        }
+    pub(super) fn of(words: &[Word<'_>]) -> Result<References, String> {
+        let tokens: Vec<Token<'_>> = words.iter().map(|word| word.token).collect();
         let mut found = References::default();
-        for (at, word) in words.iter().enumerate() {
-            if let Token::Name(name) = *word {
-                found.name(name, &words[..at], &words[at + 1..])?;
+        let mut nesting = 0usize;
+        for (at, token) in tokens.iter().enumerate() {
+            match *token {
+                Token::Name(name) => found.name(name, &tokens[..at], &tokens[at + 1..])?,
+                Token::Sign(b'(' | b'[' | b'{') => nesting += 1,
+                Token::Sign(b')' | b']' | b'}') => nesting = nesting.saturating_sub(1),
+                _ => {}
+            }
+            if nesting > MAX_NESTING {
+                return Err(format!("brackets nest at most {MAX_NESTING} deep"));
             }
         }
+        const DOT: Token<'_> = Token::Sign(b'.');
         found.plain = found.tasks.len() == 1
-            && matches!(
-                words[..],
-                [
-                    Token::Name("tasks"),
-                    Token::Sign(b'.'),
-                    Token::Name(_),
-                    Token::Sign(b'.'),
-                    Token::Name(_)
-                ]
-            );
+            && matches!(tokens[..], [_, DOT, Token::Name(_), DOT, Token::Name(_)]);
         Ok(found)
     }
 
@@ -78,12 +75,18 @@ impl References {
                 if member(rest).is_none_or(|(field, _)| field != "result") {
                     return Err(format!("`tasks.{key}` is used as `tasks.{key}.result`"));
                 }
-                if !self.tasks.iter().any(|known| known == key) {
-                    self.tasks.push(key.to_owned());
+                match self.tasks.iter_mut().find(|(known, _)| known == key) {
+                    Some((_, times)) => *times += 1,
+                    None => self.tasks.push((key.to_owned(), 1)),
                 }
                 Ok(())
             }
-            "request" => field_of("request", after, &REQUEST),
+            "request" => {
+                if member(after).is_some_and(|(field, _)| field == "metadata") {
+                    self.metadata += 1;
+                }
+                field_of("request", after, &REQUEST)
+            }
             "run" => field_of("run", after, &RUN),
             _ => Err(format!(
                 "`{name}` is unknown; there are `tasks`, `request` and `run`"
@@ -136,7 +139,7 @@ fn quoted_list(words: &[&str]) -> String {
         .join(", ")
 }
 
-fn is_keyword(name: &str) -> bool {
+pub(super) fn is_keyword(name: &str) -> bool {
     matches!(
         name,
         "and"

@@ -2,6 +2,9 @@
 
 use super::lex::string_len;
 
+/// The most pieces of a string: compiling an expression takes far more room than writing one.
+const MAX_PIECES: usize = 1_000;
+
 /// A piece of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
@@ -35,6 +38,9 @@ pub(super) fn split(source: &str) -> Result<Vec<Piece<'_>>, String> {
         let Some(inside) = inside else {
             return Ok(pieces);
         };
+        if pieces.len() >= MAX_PIECES {
+            return Err(format!("a string has at most {MAX_PIECES} pieces"));
+        }
         let end = end_of(inside).ok_or("`{{` without `}}`")?;
         let (expression, stripped) = match inside[..end].strip_suffix('-') {
             Some(expression) => (expression, true),

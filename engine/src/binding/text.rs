@@ -74,12 +74,19 @@ impl Bounded {
                 self.push("{")?;
                 for (at, key) in items(value)?.enumerate() {
                     self.push(if at > 0 { "," } else { "" })?;
-                    match key.as_str() {
-                        Some(key) => self.push_quoted(key)?,
-                        None => self.push_quoted(&key.to_string())?,
+                    match key.kind() {
+                        ValueKind::String => self.push_quoted(key.as_str().unwrap_or_default())?,
+                        ValueKind::Number | ValueKind::Bool => {
+                            self.push_quoted(&key.to_string())?
+                        }
+                        kind => {
+                            return Err(Trouble::Bad(format!("a name of type {kind} is not JSON")));
+                        }
                     }
                     self.push(":")?;
-                    let member = value.get_item(&key).map_err(|error| reason(&error))?;
+                    let member = value
+                        .get_item(&key)
+                        .map_err(|error| Trouble::Bad(in_words(&error)))?;
                     self.push_at(&member, depth + 1)?;
                 }
                 self.push("}")
@@ -110,12 +117,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// What went wrong, in words for the author of the flow.
-pub(super) fn reason(error: &minijinja::Error) -> Trouble {
-    Trouble::Bad(match (error.kind(), error.detail()) {
+pub(super) fn in_words(error: &minijinja::Error) -> String {
+    match (error.kind(), error.detail()) {
         (minijinja::ErrorKind::OutOfFuel, _) => "it takes too much work to evaluate".to_owned(),
         (kind, Some(detail)) => format!("{kind}: {}", shortened(detail, 300)),
         (kind, None) => kind.to_string(),
-    })
+    }
 }
 
 /// At most `limit` bytes of a text, and a sign where it was cut.
@@ -131,7 +138,9 @@ pub(crate) fn shortened(text: &str, limit: usize) -> String {
 }
 
 fn items(value: &Value) -> Result<impl Iterator<Item = Value>, Trouble> {
-    value.try_iter().map_err(|error| reason(&error))
+    value
+        .try_iter()
+        .map_err(|error| Trouble::Bad(in_words(&error)))
 }
 
 fn number(value: &Value) -> Result<String, Trouble> {

@@ -40,8 +40,7 @@ pub(super) fn sources(
         ) else {
             continue;
         };
-        let mut parameters: Vec<_> = definition.parameters.iter().collect();
-        parameters.sort_by_key(|parameter| parameter.position);
+        let parameters = definition.in_order();
         for (at, parameter) in parameters.iter().enumerate() {
             takers.entry(&parameter.name).or_default().push((place, at));
         }

@@ -68,6 +68,13 @@ impl Definition {
         matches!(&self.outputs[..], [output] if output.name == WHOLE)
     }
 
+    /// Its parameters, by position.
+    pub(crate) fn in_order(&self) -> Vec<&Parameter> {
+        let mut parameters: Vec<&Parameter> = self.parameters.iter().collect();
+        parameters.sort_by_key(|parameter| parameter.position);
+        parameters
+    }
+
     /// The parameter of a name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters

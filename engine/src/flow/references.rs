@@ -6,7 +6,7 @@ use super::FlowSpec;
 use super::edges::Shape;
 use super::faults::Faults;
 use crate::binding::{Keys, Named};
-use crate::{Fault, Loc, loc};
+use crate::{Fault, Loc};
 
 /// An expression of the operation at `place` looks at the task `key`.
 #[derive(Debug)]
@@ -126,21 +126,4 @@ fn reach(targets: &[u32], shape: &Shape, components: &[Vec<NodeIndex>]) -> Vec<u
         }
     }
     upstream
-}
-
-impl Reference {
-    /// Where its operation's field stands.
-    pub(super) fn field(&self) -> Vec<Loc> {
-        match &self.site {
-            Site::When => loc!["task_operations", self.place as usize, "when"],
-            Site::Argument(name) => {
-                loc![
-                    "task_operations",
-                    self.place as usize,
-                    "arguments",
-                    name.as_str()
-                ]
-            }
-        }
-    }
 }

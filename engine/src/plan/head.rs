@@ -57,14 +57,25 @@ pub struct RequestCopy {
 #[derive(Clone, Default)]
 pub struct Metadata {
     members: Arc<Map<String, Value>>,
-    value: Arc<OnceLock<minijinja::Value>>,
+    value: Arc<OnceLock<(minijinja::Value, usize)>>,
 }
 
 impl Metadata {
     /// The object as a value for expressions; converted at the first call.
     pub(crate) fn value(&self) -> &minijinja::Value {
-        self.value
-            .get_or_init(|| minijinja::value::Serde(&*self.members).into())
+        &self.converted().0
+    }
+
+    /// Its size, in bytes of JSON.
+    pub(crate) fn size(&self) -> usize {
+        self.converted().1
+    }
+
+    fn converted(&self) -> &(minijinja::Value, usize) {
+        self.value.get_or_init(|| {
+            let size = serde_json::to_string(&*self.members).map_or(0, |text| text.len());
+            (minijinja::value::Serde(&*self.members).into(), size)
+        })
     }
 }
 
