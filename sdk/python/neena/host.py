@@ -40,6 +40,7 @@ class Host:
     def __init__(self, channel):
         self.channel = channel
         self.integration = None
+        # Whether a task runs. Over before its answer is sent: whoever has that may close the channel.
         self.busy = False
 
     def serve(self):
@@ -48,31 +49,21 @@ class Host:
         )
         while (frame := self.channel.receive()) is not None:
             self.busy = True
-            header, body = frame
-            self._answer(header, body)
+            reply = self._answer(*frame)
             self.busy = False
+            self.channel.send(*reply)
 
     def _answer(self, header, body):
         call = header.get("call")
         try:
             if header["type"] == "call":
-                result = self._call(header, body)
-                self.channel.send({"type": "ok", "call": call}, result)
-            elif header["type"] == "load":
-                self.channel.send(self._load(header))
-            else:
-                raise CallError("protocol", f"unknown frame {header['type']!r}")
+                return {"type": "ok", "call": call}, self._call(header, body)
+            if header["type"] == "load":
+                return (self._load(header),)
+            raise CallError("protocol", f"unknown frame {header['type']!r}")
         except CallError as error:
-            self.channel.send(
-                {
-                    "type": "error",
-                    "call": call,
-                    "kind": error.kind,
-                    "message": error.message,
-                    "retryable": error.retryable,
-                    "traceback": error.trace,
-                }
-            )
+            reply = {"type": "error", "call": call, "kind": error.kind, "message": error.message}
+            return (dict(reply, retryable=error.retryable, traceback=error.trace),)
 
     def _load(self, header):
         try:

@@ -341,8 +341,7 @@ async fn a_call_that_is_stopped_before_it_starts_does_not_start() {
 
 #[tokio::test]
 async fn pydantic_models_go_in_and_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let interpreter = settings(folder.path()).await.interpreter;
+    let interpreter = settings().await.interpreter;
     if !has_pydantic(&interpreter).await {
         eprintln!("SKIPPED: {} has no pydantic", interpreter.program.display());
         return;

@@ -175,7 +175,6 @@ def array(self, size: int):
     let pid = probe.pid().await;
     for (method, size) in [
         ("text", 1 << 30),
-        ("text", 1 << 30),
         ("text", (1 << 20) - 1),
         ("array", 1 << 20),
     ] {

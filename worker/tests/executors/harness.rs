@@ -36,9 +36,11 @@ pub struct Fixture {
     pub hosted: Hosted,
 }
 
-pub async fn settings(folder: &Path) -> Settings {
-    let interpreter = Interpreter::find().await.unwrap();
-    Settings::new(interpreter, folder.join("sdk"), 8)
+/// Where all tests have the Python package written: its folder is named after its content.
+pub const SDK: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/sdk");
+
+pub async fn settings() -> Settings {
+    Settings::new(Interpreter::find().await.unwrap(), SDK.into(), 8)
 }
 
 /// Writes a file of tasks: the body of a class.
@@ -57,7 +59,7 @@ pub async fn hosting(body: &str) -> Fixture {
 pub async fn hosting_with(body: &str, change: impl FnOnce(&mut Settings)) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "probe.py", body);
-    let mut settings = settings(folder.path()).await;
+    let mut settings = settings().await;
     change(&mut settings);
     let hosts = PythonHosts::new(settings).unwrap();
     let hosted = hosts.host(&path).await.unwrap().remove(0);

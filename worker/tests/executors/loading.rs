@@ -7,7 +7,7 @@ use neena_worker::executors::python::{
 };
 use serde_json::json;
 
-use super::harness::{hosting, settings, write};
+use super::harness::{SDK, hosting, settings, write};
 
 const NOTHING: &str = "@task(name='Do nothing')\ndef nothing(self): pass";
 
@@ -32,7 +32,7 @@ def read_commits(self, path: str, limit: int = 10) -> list[str]:
 ",
     );
     let python = Interpreter::find().await.unwrap();
-    let manifest = introspect(&python, &folder.path().join("sdk"), &[path.clone()])
+    let manifest = introspect(&python, Path::new(SDK), std::slice::from_ref(&path))
         .await
         .unwrap();
     let entry = &manifest["integrations"][0];
@@ -65,12 +65,7 @@ async fn every_fault_is_reported_with_its_place() {
     .unwrap();
     write(folder.path(), "dies.py", "os._exit(5)");
     let python = Interpreter::find().await.unwrap();
-    let error = introspect(
-        &python,
-        &folder.path().join("sdk"),
-        &[folder.path().to_owned()],
-    )
-    .await;
+    let error = introspect(&python, Path::new(SDK), &[folder.path().to_owned()]).await;
     let Err(IntrospectError::Faults(faults)) = error else {
         panic!("{error:?}")
     };
@@ -96,7 +91,7 @@ async fn every_fault_is_reported_with_its_place() {
 async fn code_that_changed_after_it_was_introspected_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "probe.py", NOTHING);
-    let hosts = PythonHosts::new(settings(folder.path()).await).unwrap();
+    let hosts = PythonHosts::new(settings().await).unwrap();
     let (found, _) = hosts.find(&path).await.unwrap();
     write(
         folder.path(),
@@ -116,7 +111,7 @@ async fn names_that_the_introspection_did_not_find_are_not_hosted() {
     let mut forged = probe.hosted.clone();
     forged.tasks.push("system".into());
     forged.short_name = "probe".into();
-    let hosts = PythonHosts::new(settings(probe.folder.path()).await).unwrap();
+    let hosts = PythonHosts::new(settings().await).unwrap();
     let error = hosts.register(&forged).await;
     assert!(matches!(error, Err(HostError::Protocol(_))), "{error:?}");
 }
@@ -126,7 +121,7 @@ async fn a_constructor_that_fails_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let body = format!("def __init__(self):\n    raise ValueError('no database')\n{NOTHING}");
     let path = write(folder.path(), "probe.py", &body);
-    let hosts = PythonHosts::new(settings(folder.path()).await).unwrap();
+    let hosts = PythonHosts::new(settings().await).unwrap();
     let error = hosts.host(&path).await.unwrap_err();
     assert_eq!(error.to_string(), "ValueError: no database");
 }
@@ -137,7 +132,7 @@ async fn an_integration_that_never_finishes_loading_runs_into_the_start_limit() 
     let body =
         format!("def __init__(self):\n    print('waiting')\n    time.sleep(1000)\n{NOTHING}");
     let path = write(folder.path(), "probe.py", &body);
-    let mut settings = settings(folder.path()).await;
+    let mut settings = settings().await;
     settings.start_limit = std::time::Duration::from_millis(700);
     let hosts = PythonHosts::new(settings).unwrap();
     let error = hosts.host(&path).await.unwrap_err();

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::interpreter::{Interpreter, environment};
-use super::{command, sdk};
+use super::sdk;
+use super::settings::command;
 
 /// Importing everything may take this long.
 const PATIENCE: Duration = Duration::from_secs(120);

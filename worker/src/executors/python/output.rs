@@ -74,9 +74,8 @@ impl Output {
 
     /// What is printed from now on belongs to this call.
     pub fn begin(&self, run: RunId, key: TaskKey, attempt: u32) {
-        self.drain();
+        self.settle();
         let mut state = self.state.lock();
-        state.finish_line(&self.integration);
         *state = State {
             task: Some(Task { run, key, attempt }),
             ..State::default()
@@ -85,28 +84,35 @@ impl Output {
 
     /// The call is over: what it printed is in the pipe already, and is read now.
     pub fn end(&self) {
-        self.drain();
+        self.settle();
+        self.state.lock().task = None;
+    }
+
+    /// Adds what the host told of the running call, as if it had been printed.
+    pub fn add(&self, text: &str) {
+        self.settle();
         let mut state = self.state.lock();
+        state.take(text.as_bytes(), &self.integration);
         state.finish_line(&self.integration);
-        state.task = None;
+    }
+
+    /// Reads what is there and ends the last line.
+    pub fn settle(&self) {
+        // The end of the pipe is for `follow` to see.
+        let _ = self.read();
+        self.state.lock().finish_line(&self.integration);
     }
 
     /// The last lines, as one text.
     pub fn tail(&self) -> String {
-        self.drain();
-        let mut state = self.state.lock();
-        state.finish_line(&self.integration);
+        self.settle();
+        let state = self.state.lock();
         state
             .tail
             .iter()
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join("\n")
-    }
-
-    fn drain(&self) {
-        // The end of the pipe is for `follow` to see.
-        let _ = self.read();
     }
 
     /// Reads what is there, up to about the size of a pipe. `WouldBlock`: that was all.

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::process::{Life, Process};
+use super::life::Life;
+use super::process::Process;
 use super::{HostError, Hosted, Settings};
 
 /// Processes that are starting at once: starting one costs a core for a moment, and while it starts
@@ -84,8 +85,11 @@ impl Pool {
         }
     }
 
-    /// Has one process ready, or tells why not. For right after the integration was registered.
+    /// Has at least one process, or tells why not.
     pub async fn warm(&self) -> Result<(), HostError> {
+        if self.size() > 0 {
+            return Ok(());
+        }
         let process = self.take().await?;
         self.give(process);
         Ok(())

@@ -1,20 +1,17 @@
 //! One host process: started, asked, watched, and put to an end together with all it started.
 
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use neena_engine::run::Outcome;
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::{self, FrameError, MAX_BODY, Reply, Request};
+use super::life::{Life, spawn, watch};
 use super::output::Output;
 use super::{HostError, Hosted, Settings};
 use crate::executors::checked::checked;
@@ -22,9 +19,6 @@ use crate::executors::{Call, failed, timed_out};
 
 /// The version of the frames; `PROTOCOL` in `host.py`.
 const PROTOCOL: u32 = 1;
-
-/// How long a killed process may take to be gone. Longer means it hangs in the kernel.
-const DEATH: Duration = Duration::from_secs(10);
 
 /// How long to look for what a process that is gone has left in its channel.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -40,15 +34,6 @@ pub(super) struct Process {
     pub idle_since: Instant,
 }
 
-/// What others can know and do of a process while somebody holds it.
-#[derive(Debug)]
-pub(super) struct Life {
-    kill: CancellationToken,
-    exited: CancellationToken,
-    status: OnceLock<Option<ExitStatus>>,
-    pub started: Instant,
-}
-
 /// How a call ended, and what became of the process.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -58,44 +43,6 @@ pub(super) enum Ended {
     Gone(Outcome),
     /// It was gone before it had read the call: another one may take it. The outcome if none does.
     NotSent(Outcome),
-}
-
-impl Life {
-    /// Resolves once the process is gone, and its group with it.
-    pub async fn exited(&self) {
-        self.exited.cancelled().await;
-    }
-
-    fn is_over(&self) -> bool {
-        self.exited.is_cancelled()
-    }
-
-    /// How it ended, in words.
-    fn how(&self) -> String {
-        match self.status.get().copied().flatten() {
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => format!("ended with exit code {code}"),
-                (_, Some(signal)) => {
-                    format!("was killed by signal {signal}{}", signal_name(signal))
-                }
-                _ => "ended".to_owned(),
-            },
-            None => "ended".to_owned(),
-        }
-    }
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        9 => " (SIGKILL; perhaps for want of memory)",
-        11 => " (SIGSEGV)",
-        15 => " (SIGTERM)",
-        _ => "",
-    }
 }
 
 impl Process {
@@ -111,12 +58,7 @@ impl Process {
         let child = spawn(settings, theirs, printed)?;
         ours.set_nonblocking(true)?;
         let output = Arc::new(Output::new(pipe, hosted.short_name.as_str().into())?);
-        let life = Arc::new(Life {
-            kill: ends.child_token(),
-            exited: CancellationToken::new(),
-            status: OnceLock::new(),
-            started: Instant::now(),
-        });
+        let life = Life::new(ends);
         tracker.spawn(watch(child, life.clone(), output.clone()));
         let mut process = Process {
             stream: UnixStream::from_std(ours)?,
@@ -200,7 +142,7 @@ impl Process {
     }
 
     async fn crashed_at_start(&self) -> HostError {
-        self.end().await;
+        self.life.end().await;
         HostError::Crashed {
             how: self.life.how(),
             output: self.output.tail(),
@@ -228,11 +170,11 @@ impl Process {
         match over {
             Over::Reply(Ok((reply, body))) => self.answered(reply, body).await,
             Over::Reply(Err(FrameError::TooLarge(size))) => {
-                self.end().await;
+                self.life.end().await;
                 Ended::Gone(too_large(size))
             }
             Over::Reply(Err(FrameError::Garbled(why))) => {
-                self.end().await;
+                self.life.end().await;
                 Ended::Gone(failed(
                     "host_protocol",
                     format!("the host process sent {why}"),
@@ -240,7 +182,7 @@ impl Process {
                 ))
             }
             Over::Reply(Err(error @ (FrameError::Closed | FrameError::Io(_)))) => {
-                self.end().await;
+                self.life.end().await;
                 // A socket that is closed before all was read from it is reset.
                 let unread = matches!(&error, FrameError::Io(error) if error.kind() == ErrorKind::ConnectionReset);
                 if sent && !unread {
@@ -250,7 +192,7 @@ impl Process {
                 }
             }
             Over::Exited => {
-                self.end().await;
+                self.life.end().await;
                 if sent {
                     Ended::Gone(self.crashed())
                 } else {
@@ -258,11 +200,11 @@ impl Process {
                 }
             }
             Over::Stopped => {
-                self.end().await;
+                self.life.end().await;
                 Ended::Gone(Outcome::Stopped)
             }
             Over::Limit(limit) => {
-                self.end().await;
+                self.life.end().await;
                 Ended::Gone(timed_out(limit))
             }
         }
@@ -310,12 +252,12 @@ impl Process {
             },
             Reply::Error(failure) if failure.call == Some(self.calls) => {
                 if let Some(traceback) = &failure.traceback {
-                    tracing::debug!(traceback, "a task raised");
+                    self.output.add(traceback);
                 }
                 failed(&failure.kind, failure.message, failure.retryable)
             }
             _ => {
-                self.end().await;
+                self.life.end().await;
                 let message = "the host process answered a call that was not made";
                 return Ended::Gone(failed("host_protocol", message, false));
             }
@@ -334,29 +276,18 @@ impl Process {
         failed("host_crashed", message, true)
     }
 
-    /// Kills the process and all of its group, and waits until it is gone.
-    async fn end(&self) {
-        self.life.kill.cancel();
-        if tokio::time::timeout(DEATH, self.life.exited())
-            .await
-            .is_err()
-        {
-            tracing::error!("a host process outlives SIGKILL");
-        }
-    }
-
     /// Lets the process end by itself, for as long as `grace`; then kills it.
     pub async fn close(mut self, grace: Duration) {
         if self.stream.shutdown().await.is_ok() {
             let _ = tokio::time::timeout(grace, self.life.exited()).await;
         }
-        self.end().await;
+        self.life.end().await;
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.life.kill.cancel();
+        self.life.kill();
     }
 }
 
@@ -390,45 +321,4 @@ fn protocol(error: FrameError) -> HostError {
 /// The end of a text, at most `size` bytes of it.
 fn last(text: &str, size: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(size))..]
-}
-
-fn spawn(
-    settings: &Settings,
-    channel: std::os::unix::net::UnixStream,
-    printed: std::io::PipeWriter,
-) -> Result<Box<dyn ChildWrapper>, HostError> {
-    let mut command = settings.command("neena.host");
-    command.arg("--directory").arg(&settings.directory);
-    if let Some(bytes) = settings.memory_bytes {
-        command.arg("--memory").arg(bytes.to_string());
-    }
-    command
-        .stdin(Stdio::from(OwnedFd::from(channel)))
-        .stdout(Stdio::from(printed.try_clone()?))
-        .stderr(Stdio::from(printed));
-    let mut wrapped = CommandWrap::from(command);
-    wrapped.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
-    wrapped.spawn().map_err(|error| HostError::Spawn {
-        program: settings.interpreter.program.clone(),
-        error,
-    })
-}
-
-/// Waits for the process, or kills it; then whatever is left of its group.
-async fn watch(mut child: Box<dyn ChildWrapper>, life: Arc<Life>, output: Arc<Output>) {
-    let reading = tokio::spawn(output.follow());
-    let status = tokio::select! {
-        status = child.wait() => status,
-        () = life.kill.cancelled() => {
-            // It may be gone already; then waiting says so.
-            let _ = child.start_kill();
-            child.wait().await
-        }
-    };
-    // Processes of the group outlive their leader; where there are none this says so, and that is fine.
-    let _ = child.start_kill();
-    let _ = life.status.set(status.ok());
-    life.exited.cancel();
-    // One that left the group may hold the pipe open for ever.
-    reading.abort();
 }
