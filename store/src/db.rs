@@ -130,14 +130,17 @@ impl Db {
         }
     }
 
-    /// Brings the schema up to date. Processes that start together wait for each other.
-    pub async fn migrate(&self) -> Res<()> {
+    /// Brings the schema up to date; how many migrations that took. Processes that start together wait for
+    /// each other.
+    pub async fn migrate(&self) -> Res<usize> {
         self.unit(|tx| {
             Box::pin(async move {
                 if tx.get_database_backend() == DatabaseBackend::Postgres {
                     postgres::lock_migrations(tx).await?;
                 }
-                Ok(Migrator::up(tx, None).await?)
+                let pending = Migrator::get_pending_migrations(tx).await?.len();
+                Migrator::up(tx, None).await?;
+                Ok(pending)
             })
         })
         .await

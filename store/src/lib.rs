@@ -4,6 +4,7 @@ pub mod db;
 pub mod entities;
 pub mod error;
 pub mod journal;
+pub mod memory;
 pub mod outlet;
 pub mod queries;
 pub mod runs;
@@ -11,12 +12,14 @@ pub mod seam;
 pub mod sql;
 
 mod checkpoint;
+mod effect;
 mod rows;
 mod writer;
 
 pub use db::{Commits, Db, Durability};
 pub use error::{Res, StoreError};
 pub use journal::{Journal, Pending};
+pub use memory::MemoryStore;
 pub use outlet::{Outlet, outlet};
 pub use runs::NewRun;
 pub use seam::*;

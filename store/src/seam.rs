@@ -12,6 +12,12 @@ use uuid::Uuid;
 
 use crate::Res;
 
+/// How long the process that wrote a message has to publish it before others try.
+pub(crate) const HEAD_START: Duration = Duration::from_secs(5);
+/// How long others wait before they take a run that was given back: a worker that takes one and gives
+/// it back at once must not spin.
+pub(crate) const GIVEN_BACK: Duration = Duration::from_millis(500);
+
 /// A worker process as it introduces itself.
 #[derive(Clone, Debug)]
 pub struct WorkerCard {
@@ -52,6 +58,25 @@ pub struct Held {
     pub deadline_at: Option<Micros>,
     pub plan_hash: Hash,
     pub approved_hash: Option<Hash>,
+}
+
+impl Held {
+    /// What its owner needs of a live row; none if nobody holds it.
+    pub(crate) fn of(live: LiveRun) -> Option<Held> {
+        Some(Held {
+            run: live.run,
+            organization: live.organization,
+            claim: live.claim?,
+            epoch: live.epoch,
+            claims: live.claims,
+            phase: live.phase,
+            intent: live.intent,
+            inbox_seq: live.inbox_seq,
+            deadline_at: live.deadline_at,
+            plan_hash: live.plan_hash,
+            approved_hash: live.approved_hash,
+        })
+    }
 }
 
 /// What a beat finds.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use moka::sync::Cache;
 use neena_engine::Micros;
 use neena_engine::ids::{ClaimId, RunId};
-use neena_engine::run::{Intent, LiveRun, Phase, Then};
+use neena_engine::run::LiveRun;
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
@@ -13,7 +13,9 @@ use super::chunk::{Insert, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
 use super::{all, execute, for_update, keeper, outbox};
+use crate::effect::{Effect, effect};
 use crate::rows::standing;
+use crate::seam::GIVEN_BACK;
 use crate::{Batch, Entry, Message, Res, Verdict};
 
 static INSERT_ATTEMPTS: Insert = Insert::new(
@@ -194,17 +196,14 @@ async fn let_go(
     (entry, live): Fenced<'_>,
     now: Micros,
 ) -> Res<bool> {
-    match &entry.record.then {
-        Then::Hold => Ok(true),
-        Then::Finish(_) | Then::Close { .. } => Ok(false),
-        Then::Park { wake_at, reason } => {
-            if live.phase != Phase::Running || live.inbox_seq != entry.seen {
-                return Ok(false);
-            }
-            let (phase, wake_at) = match live.intent {
-                Some(Intent::Pause) => (Phase::Paused, None),
-                None => (Phase::Parked, *wake_at),
-            };
+    match effect(entry, live) {
+        Effect::Hold => Ok(true),
+        Effect::Stale | Effect::Finish(_) | Effect::Close(_) => Ok(false),
+        Effect::Park {
+            phase,
+            wake_at,
+            reason,
+        } => {
             let sql = "UPDATE live_runs SET phase = $1, wake_at = $2, intent = NULL, owner = NULL, \
                  claim = NULL, claims = 0 WHERE run_id = $3";
             let values = [phase.as_str().into(), time(wake_at), entry.run.0.into()];
@@ -220,7 +219,7 @@ async fn let_go(
             }
             Ok(true)
         }
-        Then::Yield => {
+        Effect::Yield => {
             let sql = format!(
                 "UPDATE live_runs SET {}, claims = 0 WHERE run_id = $2",
                 keeper::FREED
@@ -233,7 +232,7 @@ async fn let_go(
                 live.epoch,
                 now,
             );
-            outbox::insert_for(connection, &[message], outbox::GIVEN_BACK).await?;
+            outbox::insert_for(connection, &[message], GIVEN_BACK).await?;
             Ok(true)
         }
     }

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::chunk::lists;
-use super::row::{LIVE, held, live};
+use super::row::{LIVE, live};
 use super::{all, for_update, one, skip_locked};
 use crate::{Claim, Held, Res};
 
@@ -101,7 +101,7 @@ async fn take(
     all_values.extend(values);
     let rows = all(connection, sql, all_values).await?;
     let taken = rows.iter().map(live).collect::<Res<Vec<_>>>()?;
-    Ok(taken.into_iter().filter_map(held).collect())
+    Ok(taken.into_iter().filter_map(Held::of).collect())
 }
 
 /// The live row of a run, while it is held under `claim`.
@@ -112,5 +112,5 @@ pub(super) async fn reread(
 ) -> Res<Option<Held>> {
     let sql = format!("SELECT {LIVE} FROM live_runs WHERE run_id = $1 AND claim = $2");
     let row = one(connection, sql, [run.0.into(), claim.0.into()]).await?;
-    Ok(row.as_ref().map(live).transpose()?.and_then(held))
+    Ok(row.as_ref().map(live).transpose()?.and_then(Held::of))
 }

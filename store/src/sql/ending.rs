@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use neena_engine::Micros;
 use neena_engine::ids::{OrganizationId, RunId};
-use neena_engine::run::{LiveRun, Phase, RunStatus, Then};
+use neena_engine::run::{LiveRun, RunStatus};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::chunk::{Insert, lists};
 use super::{execute, outbox};
+use crate::effect::{Effect, effect};
 use crate::{Entry, Message, Res};
 
 static UPSERT_RESULTS: Insert = Insert::new(
@@ -33,9 +34,14 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// What ends by `entry`, if what the owner has seen still stands.
+    /// What ends by `entry`, if it ends the run.
     pub(super) fn of(entry: &Entry, live: &LiveRun, now: Micros) -> Option<Ended> {
-        let ended = |status, body: &Arc<str>, reason: Option<Arc<str>>, closed| Ended {
+        let (status, body, reason, closed) = match effect(entry, live) {
+            Effect::Finish(end) => (end.status, &end.body, end.reason.clone(), false),
+            Effect::Close(body) => (RunStatus::Cancelled, body, None, true),
+            Effect::Hold | Effect::Stale | Effect::Park { .. } | Effect::Yield => return None,
+        };
+        Some(Ended {
             run: live.run,
             organization: live.organization,
             epoch: live.epoch,
@@ -44,16 +50,7 @@ impl Ended {
             reason,
             start: entry.start(now),
             closed,
-        };
-        match &entry.record.then {
-            Then::Finish(end) if live.phase == Phase::Running && live.inbox_seq == entry.seen => {
-                Some(ended(end.status, &end.body, end.reason.clone(), false))
-            }
-            Then::Close { body } if live.phase == Phase::Closing => {
-                Some(ended(RunStatus::Cancelled, body, None, true))
-            }
-            _ => None,
-        }
+        })
     }
 }
 

@@ -11,14 +11,8 @@ use uuid::Uuid;
 use super::chunk::{Insert, lists};
 use super::row::Reader;
 use super::{all, execute, one, skip_locked};
+use crate::seam::HEAD_START;
 use crate::{Message, Res};
-
-/// How long the process that wrote a message has to publish it before others try.
-const HEAD_START: Duration = Duration::from_secs(5);
-
-/// How long others wait before they take a run that was given back: a worker that takes one and gives
-/// it back at once must not spin.
-pub(super) const GIVEN_BACK: Duration = Duration::from_millis(500);
 
 static INSERT: Insert = Insert::new(
     "INSERT INTO outbox (id, kind, required, organization_id, run_id, epoch, at, try_after, tries) VALUES",

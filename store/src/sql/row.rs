@@ -9,7 +9,7 @@ use sea_orm::{QueryResult, TryGetable, Value};
 use uuid::Uuid;
 
 use super::chunk::Insert;
-use crate::{Held, Res, StoreError};
+use crate::{Res, StoreError};
 
 /// Columns of `live_runs`, in the order [`live`] reads them.
 pub(super) const LIVE: &str = "run_id, organization_id, flow_id, phase, intent, owner, claim, epoch, claims, \
@@ -124,23 +124,6 @@ pub(super) fn live(row: &QueryResult) -> Res<LiveRun> {
         plan_hash: row.word()?,
         approved_hash: row.maybe_word()?,
         plan_v: row.small()?,
-    })
-}
-
-/// What its owner needs of a live row; none if nobody holds it.
-pub(super) fn held(live: LiveRun) -> Option<Held> {
-    Some(Held {
-        run: live.run,
-        organization: live.organization,
-        claim: live.claim?,
-        epoch: live.epoch,
-        claims: live.claims,
-        phase: live.phase,
-        intent: live.intent,
-        inbox_seq: live.inbox_seq,
-        deadline_at: live.deadline_at,
-        plan_hash: live.plan_hash,
-        approved_hash: live.approved_hash,
     })
 }
 

@@ -7,8 +7,9 @@ use neena_engine::ids::WorkerId;
 use neena_engine::plan::PLAN_V;
 use sea_orm::ConnectionTrait;
 
-use super::row::{LIVE, held, live, small};
+use super::row::{LIVE, live, small};
 use super::{all, execute, keeper, outbox};
+use crate::seam::GIVEN_BACK;
 use crate::{Beat, Held, Res, WorkerCard};
 
 pub(super) async fn join(connection: &impl ConnectionTrait, card: WorkerCard) -> Res<Micros> {
@@ -47,7 +48,7 @@ pub(super) async fn beat(
     let sql = format!("SELECT {LIVE} FROM live_runs WHERE owner = $1");
     let rows = all(connection, sql, [worker.0.into()]).await?;
     let owned = rows.iter().map(live).collect::<Res<Vec<_>>>()?;
-    let held: Vec<Held> = owned.into_iter().filter_map(held).collect();
+    let held = owned.into_iter().filter_map(Held::of).collect();
     Ok(Beat::Alive { db_now: now, held })
 }
 
@@ -65,5 +66,5 @@ pub(super) async fn leave(connection: &impl ConnectionTrait, worker: WorkerId) -
     );
     let freed = all(connection, sql, [now.0.into(), worker.0.into()]).await?;
     let messages = keeper::wake_ups(&freed, now)?;
-    outbox::insert_for(connection, &messages, outbox::GIVEN_BACK).await
+    outbox::insert_for(connection, &messages, GIVEN_BACK).await
 }

@@ -1,0 +1,76 @@
+//! What keepers do.
+
+use std::time::Duration;
+
+use neena_engine::Micros;
+use neena_engine::ids::RunId;
+use neena_engine::run::Phase;
+
+use super::state::State;
+use crate::Message;
+use crate::seam::HEAD_START;
+
+impl State {
+    pub(super) fn wake(&mut self, limit: u16, now: Micros) -> Vec<Message> {
+        let mut due: Vec<(Micros, RunId)> = self
+            .live
+            .values()
+            .filter(|live| live.phase == Phase::Parked)
+            .filter_map(|live| Some((live.wake_at.filter(|due| *due <= now)?, live.run)))
+            .collect();
+        due.sort_unstable();
+        due.truncate(usize::from(limit));
+        due.into_iter()
+            .filter_map(|(_, run)| {
+                let live = self.live.get_mut(&run)?;
+                live.phase = Phase::Ready;
+                live.ready_at = Some(now);
+                live.wake_at = None;
+                live.inbox_seq += 1;
+                let about = (live.organization, run, live.epoch);
+                Some(self.send(Message::RESUMED, about, now, HEAD_START))
+            })
+            .collect()
+    }
+
+    pub(super) fn bury(&mut self, limit: u16, now: Micros) -> Vec<Message> {
+        for lease in self.workers.values_mut() {
+            lease.alive &= lease.until >= now;
+        }
+        let workers = &self.workers;
+        let mut orphans =
+            self.owned_by(|owner| workers.get(&owner).is_some_and(|lease| !lease.alive));
+        orphans.truncate(usize::from(limit));
+        self.free_all(orphans, now)
+    }
+
+    pub(super) fn bury_all(&mut self, now: Micros) -> Vec<Message> {
+        self.workers
+            .values_mut()
+            .for_each(|lease| lease.alive = false);
+        let owned = self.owned_by(|_| true);
+        self.free_all(owned, now)
+    }
+
+    fn free_all(&mut self, runs: Vec<RunId>, now: Micros) -> Vec<Message> {
+        runs.into_iter()
+            .filter_map(|run| {
+                let freed = self.free(run, now)?;
+                Some(self.send(Message::RESUMED, freed, now, HEAD_START))
+            })
+            .collect()
+    }
+
+    pub(super) fn outbox_take(&mut self, limit: u16, now: Micros) -> Vec<Message> {
+        let due = self.outbox.values_mut().filter(|row| row.try_after <= now);
+        due.take(usize::from(limit))
+            .map(|row| {
+                let wait =
+                    Duration::from_secs(10 << row.tries.min(5)).min(Duration::from_secs(300));
+                row.try_after = now.after(wait);
+                row.tries += 1;
+                row.message.clone()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! The tables, as ordered maps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use neena_engine::Micros;
+use neena_engine::ids::{FlowId, OrganizationId, RunId, WorkerId};
+use neena_engine::plan::Plan;
+use neena_engine::run::{Attempt, Final, LiveRun, Phase, RunStatus, TaskKey, TaskRow, Vote};
+use uuid::Uuid;
+
+use crate::{Message, NewRun};
+
+/// A run's row as others see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState {
+    pub organization: OrganizationId,
+    pub flow: FlowId,
+    /// What decisions go by.
+    pub run: Final,
+    pub start_time: Option<Micros>,
+    pub end_time: Option<Micros>,
+    pub reason: Option<Arc<str>>,
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) workers: BTreeMap<WorkerId, Lease>,
+    pub(super) live: BTreeMap<RunId, LiveRun>,
+    pub(super) runs: BTreeMap<RunId, RunState>,
+    pub(super) plans: BTreeMap<RunId, Arc<Plan>>,
+    pub(super) tasks: BTreeMap<(RunId, TaskKey), TaskRow>,
+    /// By round and attempt.
+    pub(super) attempts: BTreeMap<(RunId, TaskKey, u32, u32), Attempt>,
+    pub(super) votes: BTreeMap<RunId, Vec<Vote>>,
+    pub(super) results: BTreeMap<RunId, Arc<str>>,
+    pub(super) outbox: BTreeMap<Uuid, Waiting>,
+    ids: u128,
+}
+
+/// A worker's row.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) alive: bool,
+    pub(super) until: Micros,
+}
+
+/// An outbox row.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) message: Message,
+    pub(super) try_after: Micros,
+    pub(super) tries: u32,
+}
+
+impl State {
+    pub(super) fn insert_run(&mut self, new: &NewRun) {
+        let row = RunState {
+            organization: new.organization,
+            flow: new.flow,
+            run: Final {
+                status: RunStatus::Pending,
+                approval_status: None,
+                plan_hash: new.plan.hash,
+                approved_hash: None,
+                epoch: 0,
+                round: 1,
+            },
+            start_time: None,
+            end_time: None,
+            reason: None,
+        };
+        self.runs.entry(new.run).or_insert(row);
+        self.live.entry(new.run).or_insert_with(|| new.live());
+        self.plans
+            .entry(new.run)
+            .or_insert_with(|| Arc::clone(&new.plan));
+    }
+
+    /// Inserts a message about a run, for others to find after `wait`.
+    pub(super) fn send(
+        &mut self,
+        kind: &str,
+        live: (OrganizationId, RunId, i64),
+        now: Micros,
+        wait: Duration,
+    ) -> Message {
+        let (organization, run, epoch) = live;
+        self.ids += 1;
+        let id = Uuid::from_u128(self.ids);
+        let message = Message {
+            id,
+            kind: kind.to_owned(),
+            organization,
+            run,
+            epoch,
+            at: now,
+        };
+        let waiting = Waiting {
+            message: message.clone(),
+            try_after: now.after(wait),
+            tries: 0,
+        };
+        self.outbox.insert(id, waiting);
+        message
+    }
+
+    /// Makes a run claimable that had an owner.
+    pub(super) fn free(&mut self, run: RunId, now: Micros) -> Option<(OrganizationId, RunId, i64)> {
+        let live = self.live.get_mut(&run)?;
+        live.owner = None;
+        live.claim = None;
+        live.ready_at = Some(now);
+        if live.phase == Phase::Running {
+            live.phase = Phase::Ready;
+        }
+        Some((live.organization, run, live.epoch))
+    }
+}
