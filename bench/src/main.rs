@@ -1,1 +1,48 @@
-fn main() {}
+//! `neena-bench`: what a step costs, beside the physical floor measured in the same run.
+//!
+//! A figure from a shared machine means little alone: the disk's commit latency moves by a factor of thirty
+//! within an hour. So each scenario alternates with its own floor (as many bare commits through the same driver, as
+//! many bare calls of a warm Python host) and prints the ratio.
+
+mod floor;
+mod machine;
+mod report;
+mod scenario;
+
+use clap::Parser;
+
+/// Measures scenarios on one machine: SQLite, the in-process bus, one worker.
+#[derive(Debug, Parser)]
+#[command(name = "neena-bench", version)]
+struct Options {
+    /// What to measure; without it everything: chain-pure, chain-python, chain-pure-python, fan, single.
+    scenarios: Vec<String>,
+    /// Measured runs of each scenario; the median is shown.
+    #[arg(long, default_value_t = 11)]
+    runs: usize,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// The Python interpreter.
+    #[arg(long, env = "NEENA_PYTHON", default_value = "python3")]
+    python: std::path::PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let chosen = scenario::choose(&options.scenarios)?;
+    let machine = machine::Machine::start(&options.python).await?;
+    let mut figures = Vec::new();
+    for scenario in chosen {
+        eprintln!("measuring {} …", scenario.name);
+        figures.push(scenario.measure(&machine, options.runs).await?);
+    }
+    machine.stop().await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+    } else {
+        println!("{}", report::table(&figures));
+    }
+    Ok(())
+}

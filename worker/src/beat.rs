@@ -31,8 +31,7 @@ async fn once(shared: &Arc<Shared>) {
     let asked = Instant::now();
     // What was settled before the beat was sent; a claim or an end in flight is not compared.
     let before: HashMap<_, _> = shared.held.all().into_iter().collect();
-    let id = *shared.id.lock();
-    match shared.store.beat(id, shared.settings.lease).await {
+    match shared.store.beat(shared.id(), shared.settings.lease).await {
         Ok(Beat::Alive { db_now, held }) => {
             shared.renewed(asked, db_now);
             compare(shared, before, held).await;

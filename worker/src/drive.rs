@@ -4,10 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use neena_engine::ids::RunId;
 use neena_engine::plan::Plan;
 use neena_engine::run::{
-    Command, Event, History, Outcome, Phase, Record, Run, Standing, Start, TaskKey, Then,
+    Command, Event, History, Phase, Record, Run, Standing, Start, TaskKey, Then,
 };
 use neena_store::{Entry, Held, Pending, StoreError, Verdict};
 use tokio::sync::mpsc;

@@ -22,7 +22,7 @@ const NOTES: usize = 256;
 
 /// Takes runs until `stop`.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut inbox = match shared.bus.consume(*shared.id.lock()).await {
+    let mut inbox = match shared.bus.consume(shared.id()).await {
         Ok(inbox) => inbox,
         Err(problem) => {
             warn!(%problem, "no messages; taking runs from the table only");
@@ -37,7 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = shared.freed.notified(), if free == 0 => continue,
             wakes = inbox.wakes(free.min(TOGETHER)), if free > 0 => {
                 let runs: Vec<RunId> = wakes.iter().map(|wake| wake.run).collect();
-                let result = take(&shared, Which::Named(&runs)).await;
+                let result = take(&shared, Which::Named(&runs)).await.map(drop);
                 inbox.ack(wakes).await;
                 result
             }
@@ -52,7 +52,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// Passes pokes on to the drivers until `stop`.
 pub(crate) async fn pokes(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut pokes = shared.bus.pokes(*shared.id.lock()).await;
+    // A later incarnation is not poked here; its beats find signals within a few seconds.
+    let mut pokes = shared.bus.pokes(shared.id()).await;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -99,7 +100,7 @@ async fn take(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         return Err(StoreError::Unavailable("the worker's lease is not renewed".into()));
     }
     let claim =
-        Claim { worker: *shared.id.lock(), id: ClaimId(shared.clock.id()), plan_v: PLAN_V };
+        Claim { worker: shared.id(), id: ClaimId(shared.clock.id()), plan_v: PLAN_V };
     let held = shared.store.claim(&claim, which).await?;
     let taken = held.len();
     for held in held {

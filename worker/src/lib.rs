@@ -107,7 +107,7 @@ impl Worker {
 
     /// This incarnation's id.
     pub fn id(&self) -> WorkerId {
-        *self.shared.id.lock()
+        self.shared.id()
     }
 
     /// Runs held now.
@@ -156,6 +156,10 @@ impl Shared {
         self.clock.adjust(db_now);
         let margin = self.settings.lease / 5;
         *self.lease_until.lock() = asked + self.settings.lease - margin;
+    }
+
+    fn id(&self) -> WorkerId {
+        *self.id.lock()
     }
 
     fn lease_holds(&self) -> bool {

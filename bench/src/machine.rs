@@ -1,0 +1,239 @@
+//! One machine under measurement, and the floor beside it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use neena::{Embedded, Options};
+use neena_engine::flow::{Catalogue, Definition, Flow, FlowSpec, Kind, Parameter, built_ins};
+use neena_engine::ids::{FlowRequestId, RunId, TaskDefinitionId, UserId};
+use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::run::{Actor, Decision, Outcome, RunStatus, TaskKey};
+use neena_engine::{Hash, Json};
+use neena_store::entities::flow_run;
+use neena_store::{Decided, Deciding, Durability, NewRun, StoreError, insert_run};
+use neena_worker::executors::{Call, Executor, PythonHosts};
+use futures_util::FutureExt;
+use sea_orm::EntityTrait;
+use serde_json::Map;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::floor::Bare;
+
+/// The steps that Python scenarios run: naive Fibonacci, as engines are usually compared by.
+const STEPS: &str = r#"
+from neena import integration, task
+
+
+def fibonacci(n):
+    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+
+@integration(name="Bench", short_name="bench")
+class Bench:
+    """What the benchmark runs."""
+
+    @task(name="A recorded step")
+    def step(self, n: int) -> int:
+        """The n-th Fibonacci number."""
+        return fibonacci(n)
+
+    @task(name="A pure step", pure=True)
+    def pure_step(self, n: int) -> int:
+        """The n-th Fibonacci number."""
+        return fibonacci(n)
+"#;
+
+/// What one run took.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub took: Duration,
+    pub durable: u64,
+    pub lazy: u64,
+}
+
+#[derive(Debug)]
+pub struct Machine {
+    embedded: Embedded,
+    hosts: PythonHosts,
+    bare: Bare,
+    digest: String,
+    catalogue: Catalogue,
+    methods: HashMap<String, TaskDefinitionId>,
+    _dir: tempfile::TempDir,
+}
+
+impl Machine {
+    pub async fn start(python: &Path) -> anyhow::Result<Machine> {
+        // Beside the build, not in a temporary file system that never syncs.
+        let dir = tempfile::tempdir_in(std::env::current_dir()?)?;
+        let steps = dir.path().join("bench.py");
+        std::fs::write(&steps, STEPS)?;
+        let embedded = Embedded::start(Options {
+            database: dir.path().join("neena.db"),
+            sdk_dir: dir.path().join("sdk"),
+            durability: Durability::Full,
+            slots: 8,
+            runs: 64,
+            lease: Duration::from_secs(600),
+            grace: Duration::from_secs(1),
+            python: python.to_owned(),
+            integrations: vec![steps.clone()],
+        })
+        .await?;
+        let hosts = embedded.hosting.as_ref().context("no Python")?.hosts().clone();
+        let (found, _) = hosts.find(&steps).await?;
+        let digest = found.first().context("no integration")?.code_digest.clone();
+        let mut catalogue: Catalogue = built_ins()
+            .into_iter()
+            .map(|one| (one.definition.id, Arc::new(one.definition)))
+            .collect();
+        for (method, pure) in [("step", false), ("pure_step", true)] {
+            let definition = python_step(method, pure, &digest);
+            catalogue.insert(definition.id, Arc::new(definition));
+        }
+        let methods = catalogue.values().map(|one| (one.method.clone(), one.id)).collect();
+        let bare = Bare::open(&dir.path().join("bare.db")).await?;
+        Ok(Machine { embedded, hosts, bare, digest, catalogue, methods, _dir: dir })
+    }
+
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.embedded.stop().await
+    }
+
+    /// Id of the task definition behind a method.
+    pub fn definition(&self, method: &str) -> TaskDefinitionId {
+        self.methods[method]
+    }
+
+    pub fn graph(&self, spec: FlowSpec) -> anyhow::Result<Arc<Graph>> {
+        let flow = Flow::check(spec, &self.catalogue)
+            .map_err(|faults| anyhow::anyhow!("the flow has faults: {faults:?}"))?;
+        Ok(Arc::new(flow.graph().context("the flow has no graph")?))
+    }
+
+    /// As many bare commits and bare calls.
+    pub async fn floor(&self, commits: u64, calls: u32) -> anyhow::Result<Duration> {
+        let mut took = self.bare.commits(commits).await?;
+        let began = Instant::now();
+        for index in 0..calls {
+            let call = Call {
+                run: RunId(Uuid::nil()),
+                key: TaskKey { index, item: None },
+                attempt: 1,
+                integration: "bench".into(),
+                method: "step".into(),
+                code_digest: self.digest.clone(),
+                arguments: Json::trusted("{\"n\":10}"),
+                timeout: None,
+            };
+            match self.hosts.run(call, CancellationToken::new()).await {
+                Outcome::Completed(_) => {}
+                other => bail!("a bare call ended as {other:?}"),
+            }
+        }
+        took += began.elapsed();
+        Ok(took)
+    }
+
+    /// Makes a run, then measures from its approval to its end.
+    pub async fn run(&self, graph: &Arc<Graph>) -> anyhow::Result<Sample> {
+        let plan = plan(graph)?;
+        let (organization, run) = (plan.head.organization.into(), RunId(Uuid::now_v7()));
+        let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
+        self.embedded
+            .db
+            .unit(move |tx| {
+                async move { insert_run(tx, &new).await.map_err(StoreError::from) }.boxed()
+            })
+            .await?;
+        let actor = Actor { user: UserId(Uuid::nil()), email: "bench".into(), way: "bench" };
+        let deciding = Deciding {
+            run,
+            organization,
+            decision: Decision::Approve { actor: actor.clone(), plan_hash: None },
+            actor,
+            comment: None,
+            code_current: true,
+        };
+        let before = self.embedded.db.commits();
+        let began = Instant::now();
+        match self.embedded.store.decide(&deciding).await? {
+            Decided::Done { outbox, .. } => self.embedded.outlet.hand(outbox),
+            other => bail!("the approval ended as {other:?}"),
+        }
+        self.ended(run).await?;
+        let took = began.elapsed();
+        let after = self.embedded.db.commits();
+        Ok(Sample {
+            took,
+            durable: after.durable - before.durable,
+            lazy: after.lazy - before.lazy,
+        })
+    }
+
+    async fn ended(&self, run: RunId) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let row = flow_run::Entity::find_by_id(run.0).one(self.embedded.db.reader()).await?;
+            let row = row.context("the run is gone")?;
+            match row.status.parse::<RunStatus>()? {
+                RunStatus::Completed => return Ok(()),
+                status if status.is_final() => bail!("the run ended as {status}"),
+                _ if Instant::now() > deadline => bail!("the run does not end"),
+                // The timer's resolution: a millisecond, on average half of one too much.
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    }
+}
+
+fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
+    let head = Head {
+        v: PLAN_V,
+        organization: Uuid::nil(),
+        flow: Uuid::nil(),
+        flow_name: "bench".into(),
+        flow_version: 1,
+        graph: graph.hash(),
+        request: RequestCopy {
+            instructions: "measure".into(),
+            name: None,
+            metadata: Map::new().into(),
+        },
+        triggered_by: "bench".into(),
+        policy: Policy { count: 1 },
+    };
+    let plan = Plan::make(graph.clone(), head)
+        .map_err(|faults| anyhow::anyhow!("the plan has faults: {faults:?}"))?;
+    Ok(Arc::new(plan))
+}
+
+fn python_step(method: &str, pure: bool, digest: &str) -> Definition {
+    let parameter = |name: &str| Parameter {
+        name: name.into(),
+        data_type: "integer".into(),
+        position: 1,
+        doc_string: None,
+        optional: false,
+    };
+    let Hash(bytes) = Hash::of(method.as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&bytes[..16]);
+    Definition {
+        id: TaskDefinitionId(Uuid::new_v8(id)),
+        name: method.into(),
+        integration: "bench".into(),
+        kind: Kind::Python,
+        method: method.into(),
+        code_digest: digest.into(),
+        pure,
+        repeatable: true,
+        takes_any: false,
+        parameters: vec![parameter("n")],
+        outputs: vec![parameter("result")],
+    }
+}

@@ -1,0 +1,6 @@
+//! The whole program, as its users run it: a real `neena serve` process, its API and its terminal.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod crash;
+mod harness;
+mod life;

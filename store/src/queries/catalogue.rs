@@ -1,0 +1,186 @@
+//! Integrations and their task definitions: server-wide, written by syncs and at start.
+
+use std::collections::{HashMap, HashSet};
+
+use neena_engine::Micros;
+use neena_engine::ids::TaskDefinitionId;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+use super::Window;
+use crate::entities::{integration, task_definition};
+
+/// Ids looked up at once.
+const CHUNK: usize = 500;
+
+/// A task definition with the integration it belongs to.
+#[derive(Clone, Debug)]
+pub struct Defined {
+    pub definition: task_definition::Model,
+    pub integration: integration::Model,
+}
+
+/// A page of the integrations.
+pub async fn integrations(
+    db: &impl ConnectionTrait,
+    window: Window,
+) -> Result<Vec<integration::Model>, DbErr> {
+    integration::Entity::find()
+        .order_by_desc(integration::Column::CreatedAt)
+        .order_by_desc(integration::Column::Id)
+        .offset(window.skip)
+        .limit(window.limit)
+        .all(db)
+        .await
+}
+
+/// A page of the task definitions that are not deleted.
+pub async fn definitions(
+    db: &impl ConnectionTrait,
+    window: Window,
+) -> Result<Vec<Defined>, DbErr> {
+    let rows = task_definition::Entity::find()
+        .filter(task_definition::Column::DeletedAt.is_null())
+        .order_by_desc(task_definition::Column::CreatedAt)
+        .order_by_desc(task_definition::Column::Id)
+        .offset(window.skip)
+        .limit(window.limit)
+        .all(db)
+        .await?;
+    with_integrations(db, rows).await
+}
+
+/// The task definitions of `ids` that are there and not deleted, in no particular order.
+pub async fn definitions_of(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = TaskDefinitionId>,
+) -> Result<Vec<Defined>, DbErr> {
+    let ids: HashSet<Uuid> = ids.into_iter().map(|id| id.0).collect();
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let found = task_definition::Entity::find()
+            .filter(task_definition::Column::DeletedAt.is_null())
+            .filter(task_definition::Column::Id.is_in(chunk.iter().copied()))
+            .all(db)
+            .await?;
+        rows.extend(found);
+    }
+    with_integrations(db, rows).await
+}
+
+/// Writes an integration and its definitions as they are now: new ones are inserted, changed ones
+/// updated, vanished ones soft-deleted; what is as it was keeps its dates. Rows are found by their
+/// names; the ids and dates given are used for what is new. Answers all that is there afterwards.
+pub async fn register(
+    db: &impl ConnectionTrait,
+    integration: integration::Model,
+    definitions: Vec<task_definition::Model>,
+    now: Micros,
+) -> Result<(integration::Model, Vec<task_definition::Model>), DbErr> {
+    let integration = register_integration(db, integration, now).await?;
+    let mut known: HashMap<String, task_definition::Model> = task_definition::Entity::find()
+        .filter(task_definition::Column::IntegrationId.eq(integration.id))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| (row.python_method_name.clone(), row))
+        .collect();
+    let mut current = Vec::with_capacity(definitions.len());
+    for mut definition in definitions {
+        definition.integration_id = integration.id;
+        let known = known.remove(&definition.python_method_name);
+        current.push(register_definition(db, definition, known, now).await?);
+    }
+    for mut vanished in known.into_values().filter(|row| row.deleted_at.is_none()) {
+        vanished.deleted_at = Some(now.0);
+        vanished.modified_at = now.0;
+        task_definition::Entity::update(vanished.into_active_model().reset_all()).exec(db).await?;
+    }
+    Ok((integration, current))
+}
+
+async fn register_integration(
+    db: &impl ConnectionTrait,
+    mut row: integration::Model,
+    now: Micros,
+) -> Result<integration::Model, DbErr> {
+    let known = integration::Entity::find()
+        .filter(integration::Column::ShortName.eq(&row.short_name))
+        .one(db)
+        .await?;
+    let Some(known) = known else {
+        integration::Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(db)
+            .await?;
+        return Ok(row);
+    };
+    (row.id, row.created_at, row.modified_at) = (known.id, known.created_at, known.modified_at);
+    if row == known {
+        return Ok(known);
+    }
+    row.modified_at = now.0;
+    integration::Entity::update(row.into_active_model().reset_all()).exec(db).await
+}
+
+async fn register_definition(
+    db: &impl ConnectionTrait,
+    mut row: task_definition::Model,
+    known: Option<task_definition::Model>,
+    now: Micros,
+) -> Result<task_definition::Model, DbErr> {
+    let Some(known) = known else {
+        task_definition::Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(db)
+            .await?;
+        return Ok(row);
+    };
+    let by = row.modified_by_email.take();
+    row.id = known.id;
+    row.created_at = known.created_at;
+    row.created_by_email = known.created_by_email.clone();
+    row.modified_at = known.modified_at;
+    row.modified_by_email = known.modified_by_email.clone();
+    if row == known {
+        return Ok(known);
+    }
+    row.modified_at = now.0;
+    row.modified_by_email = by;
+    task_definition::Entity::update(row.into_active_model().reset_all()).exec(db).await
+}
+
+async fn with_integrations(
+    db: &impl ConnectionTrait,
+    rows: Vec<task_definition::Model>,
+) -> Result<Vec<Defined>, DbErr> {
+    let ids: HashSet<Uuid> = rows.iter().map(|row| row.integration_id).collect();
+    let integrations: HashMap<Uuid, integration::Model> = integration::Entity::find()
+        .filter(integration::Column::Id.is_in(ids))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
+    Ok(rows
+        .into_iter()
+        .filter_map(|definition| {
+            let integration = integrations.get(&definition.integration_id)?.clone();
+            Some(Defined { definition, integration })
+        })
+        .collect())
+}
+
+/// Short name, code digest and path of the integrations that were synced from this machine.
+pub async fn synced_paths(
+    db: &impl ConnectionTrait,
+) -> Result<Vec<(String, String, String)>, DbErr> {
+    let rows = integration::Entity::find()
+        .filter(integration::Column::Path.is_not_null())
+        .all(db)
+        .await?;
+    let named = rows.into_iter().filter_map(|row| Some((row.short_name, row.code_digest?, row.path?)));
+    Ok(named.collect())
+}
