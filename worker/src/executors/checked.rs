@@ -19,6 +19,27 @@ pub(super) fn checked(text: String) -> Result<Json, serde_json::Error> {
     Ok(Json::trusted(text))
 }
 
+/// Whether a text that is known to be JSON is nested no deeper than `depth`.
+pub(super) fn is_within(text: &str, depth: u8) -> bool {
+    let (mut open, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                open += 1;
+                if open > usize::from(depth) {
+                    return false;
+                }
+            }
+            b']' | b'}' if !in_text => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    true
+}
+
 /// Walks over a value and keeps nothing of it.
 #[derive(Clone, Copy)]
 struct Skim {
@@ -126,6 +147,19 @@ mod tests {
             " [ ] ",
         ] {
             assert_eq!(checked(text.to_owned()).unwrap().text(), text);
+        }
+    }
+
+    #[test]
+    fn brackets_count_only_outside_of_texts() {
+        for (text, depth) in [
+            ("1", 0),
+            ("[[],{}]", 2),
+            (r#"["[[[\"[[["]"#, 1),
+            (r#"{"\\":[0]}"#, 2),
+        ] {
+            assert!(is_within(text, depth), "{text}");
+            assert!(depth == 0 || !is_within(text, depth - 1), "{text}");
         }
     }
 

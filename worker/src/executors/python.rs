@@ -33,7 +33,7 @@ pub use settings::Settings;
 use self::frame::MAX_BODY;
 use self::pool::Pool;
 use self::process::Ended;
-use super::{Call, Executor, failed, not_hosted};
+use super::{Call, Executor, checked, failed, not_hosted};
 
 /// So often a call is handed to another process because one was gone before it had read it.
 const UNSENT: u32 = 5;
@@ -249,11 +249,8 @@ impl Executor for PythonHosts {
             let message = format!("{} has no task {:?}", call.integration, call.method);
             return failed("unknown_method", message, false);
         }
-        if call.arguments.text().len() > MAX_BODY {
-            let size = call.arguments.text().len();
-            let message =
-                format!("the arguments have {size} bytes; at most {MAX_BODY} are allowed");
-            return failed("arguments_too_large", message, false);
+        if let Some(refused) = unfit(call.arguments.text()) {
+            return refused;
         }
         let mut unsent = 0;
         loop {
@@ -294,6 +291,19 @@ impl Executor for PythonHosts {
             tracing::error!("host processes are left");
         }
     }
+}
+
+/// The outcome of a call whose arguments no host is given.
+fn unfit(arguments: &str) -> Option<Outcome> {
+    let size = arguments.len();
+    if size > MAX_BODY {
+        let message = format!("the arguments have {size} bytes; at most {MAX_BODY} are allowed");
+        return Some(failed("arguments_too_large", message, false));
+    }
+    // A result as deep as may be still fits into an argument.
+    let depth = checked::MAX_DEPTH + 10;
+    let message = format!("the arguments are nested deeper than {depth} levels");
+    (!checked::is_within(arguments, depth)).then(|| failed("invalid_arguments", message, false))
 }
 
 async fn shrink_now_and_then(inner: Weak<Inner>, ends: CancellationToken) {

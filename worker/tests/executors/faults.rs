@@ -278,14 +278,14 @@ def take(self, value):
         probe.call("nest", json!({"depth": 100})).await,
         Outcome::Completed(_)
     ));
-    for depth in [90_usize, 5_000, 200_000] {
+    for depth in [100_usize, 5_000, 200_000] {
         let text = format!(r#"{{"value":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         let call = Call {
             arguments: neena_engine::Json::trusted(text),
             ..probe.asked("take", &json!({}))
         };
         match probe.run(call).await {
-            Outcome::Completed(_) => assert_eq!(depth, 90),
+            Outcome::Completed(_) => assert_eq!(depth, 100),
             Outcome::Failed(failure) => assert_eq!(failure.kind, "invalid_arguments", "{depth}"),
             Outcome::Stopped => panic!("stopped"),
         }
