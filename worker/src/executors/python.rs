@@ -146,33 +146,32 @@ impl PythonHosts {
         Ok((found, manifest))
     }
 
-    /// Hosts what was found, and has one warm process of it when this returns.
+    /// Hosts what was found: it has one warm process when this returns, or is not hosted.
     pub async fn register(&self, found: &Hosted) -> Result<(), HostError> {
-        let pool = {
-            let mut integrations = self.inner.integrations.write();
-            let versions = integrations.entry(found.short_name.clone()).or_default();
-            versions.newest.clone_from(&found.code_digest);
-            let fresh = || {
-                let Inner {
-                    settings,
-                    tracker,
-                    ends,
-                    ..
-                } = &*self.inner;
-                Pool::new(
-                    found.clone(),
-                    settings.clone(),
-                    tracker.clone(),
-                    ends.clone(),
-                )
-            };
-            versions
-                .pools
-                .entry(found.code_digest.clone())
-                .or_insert_with(fresh)
-                .clone()
-        };
-        pool.warm().await
+        let Inner {
+            settings,
+            tracker,
+            ends,
+            ..
+        } = &*self.inner;
+        let known = self.inner.pool(&found.short_name, &found.code_digest);
+        let pool = known.unwrap_or_else(|| {
+            Pool::new(
+                found.clone(),
+                settings.clone(),
+                tracker.clone(),
+                ends.clone(),
+            )
+        });
+        pool.warm().await?;
+        let mut integrations = self.inner.integrations.write();
+        let versions = integrations.entry(found.short_name.clone()).or_default();
+        versions.newest.clone_from(&found.code_digest);
+        versions
+            .pools
+            .entry(found.code_digest.clone())
+            .or_insert(pool);
+        Ok(())
     }
 
     /// Finds and hosts everything at a path.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use neena_worker::executors::Executor;
 use neena_worker::executors::python::{
     HostError, Interpreter, InterpreterError, IntrospectError, PythonHosts, introspect,
 };
@@ -103,6 +104,7 @@ async fn code_that_changed_after_it_was_introspected_is_not_run() {
         matches!(&error, Err(HostError::Load { kind, .. }) if kind == "code_changed"),
         "{error:?}"
     );
+    assert!(!hosts.hosts("probe", &found[0].code_digest));
 }
 
 #[tokio::test]
