@@ -1,4 +1,12 @@
-//! Fresh databases: SQLite always, Postgres where `NEENA_TEST_DATABASE_URL` names one.
+//! Fresh stores: in memory and on SQLite always, on Postgres where `NEENA_TEST_DATABASE_URL` names one.
+
+mod plans;
+mod rows;
+mod world;
+
+pub use plans::plan;
+pub use rows::{completed, failed, hold, pending, skipped, started, then};
+pub use world::{World, actor, approve, cancel, claim, entry, finish, kinds, reject, retry};
 
 use neena_store::{Db, Durability};
 use tempfile::TempDir;
@@ -19,3 +27,32 @@ pub async fn sqlite() -> Sqlite {
     db.migrate().await.unwrap();
     Sqlite { db, dir }
 }
+
+/// Makes a test of each behaviour for each store. A behaviour is an async function of a fresh [`World`].
+macro_rules! on_every_store {
+    ($($behaviour:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $behaviour() {
+                super::$behaviour($crate::harness::World::in_memory()).await;
+            })*
+        }
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour($crate::harness::World::on_sqlite().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                if let Some((world, schema)) = $crate::harness::World::on_postgres().await {
+                    super::$behaviour(world).await;
+                    schema.remove().await;
+                }
+            })*
+        }
+    };
+}
+
+pub(crate) use on_every_store;

@@ -1,0 +1,84 @@
+//! Every migration applies, can be taken back, and applies again.
+
+use neena_migrations::Migrator;
+use neena_store::StoreError;
+use sea_orm::{ConnectionTrait, Statement};
+use sea_orm_migration::MigratorTrait;
+
+use crate::harness::{World, sqlite};
+
+async fn up_down_up(db: &neena_store::Db) {
+    assert_eq!(db.migrate().await.unwrap(), 0);
+    db.unit::<(), StoreError, _>(|tx| Box::pin(async move { Ok(Migrator::down(tx, None).await?) }))
+        .await
+        .unwrap();
+    assert!(db.migrate().await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn migrations_apply_and_are_taken_back_on_sqlite() {
+    up_down_up(&sqlite().await.db).await;
+}
+
+#[tokio::test]
+async fn migrations_apply_and_are_taken_back_on_postgres() {
+    if let Some((world, schema)) = World::on_postgres().await {
+        up_down_up(world.db().unwrap()).await;
+        schema.remove().await;
+    }
+}
+
+/// The plan SQLite makes for a statement.
+async fn plan(sql: &str) -> String {
+    let sqlite = sqlite().await;
+    let reader = sqlite.db.reader();
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let rows = reader
+        .query_all_raw(Statement::from_string(
+            reader.get_database_backend(),
+            explain,
+        ))
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row.try_get::<String>("", "detail").unwrap())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[tokio::test]
+async fn the_hot_statements_use_their_indexes() {
+    for (sql, index) in [
+        (
+            "SELECT run_id FROM live_runs WHERE owner IS NULL AND phase IN ('ready', 'closing') \
+             ORDER BY priority DESC, ready_at LIMIT 5",
+            "live_runs_ready",
+        ),
+        (
+            "SELECT 1 FROM live_runs WHERE owner = x'00'",
+            "live_runs_owner",
+        ),
+        (
+            "SELECT 1 FROM live_runs WHERE wake_at <= 5 AND phase = 'parked'",
+            "live_runs_due",
+        ),
+        (
+            "SELECT 1 FROM workers WHERE state = 'alive' AND lease_until < 5",
+            "workers_alive",
+        ),
+        (
+            "SELECT id FROM outbox WHERE try_after <= 5 ORDER BY try_after LIMIT 5",
+            "outbox_due",
+        ),
+        (
+            "SELECT id FROM flow_runs WHERE organization_id = x'00' ORDER BY id DESC LIMIT 5",
+            "flow_runs_list",
+        ),
+    ] {
+        let plan = plan(sql).await;
+        assert!(
+            plan.contains(index) && !plan.contains("TEMP B-TREE"),
+            "{sql}: {plan}"
+        );
+    }
+}
