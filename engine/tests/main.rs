@@ -4,4 +4,5 @@
 
 mod binding;
 mod expressions;
+mod flow;
 mod harness;

@@ -1,5 +1,6 @@
 //! The canonical form of a JSON document: RFC 8785, with integers written exactly.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use serde_json::{Number, Value};
@@ -25,7 +26,12 @@ pub fn canonical(value: &Value) -> Result<String, CanonicalError> {
     Ok(out)
 }
 
-fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), CanonicalError> {
+/// Appends the canonical form of a value that stands `depth` levels down.
+pub(super) fn write_value(
+    out: &mut String,
+    value: &Value,
+    depth: usize,
+) -> Result<(), CanonicalError> {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -47,7 +53,7 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), Cano
             let depth = deeper(depth)?;
             // Sorted here, whatever order serde_json was built to keep.
             let mut members: Vec<(&String, &Value)> = members.iter().collect();
-            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            members.sort_by(|(a, _), (b, _)| by_utf16(a, b));
             out.push('{');
             for (at, (name, member)) in members.into_iter().enumerate() {
                 if at > 0 {
@@ -61,6 +67,16 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), Cano
         }
     }
     Ok(())
+}
+
+/// Orders names by UTF-16 code units. Up to U+D7FF that is the order of the bytes; past it, a character
+/// that takes two units (U+10000 …) comes before one of U+E000 to U+FFFF.
+fn by_utf16(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() && b.is_ascii() {
+        a.cmp(b)
+    } else {
+        a.encode_utf16().cmp(b.encode_utf16())
+    }
 }
 
 fn deeper(depth: usize) -> Result<usize, CanonicalError> {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::canonical::write_value;
 use super::neighbours::Neighbours;
-use super::{PLAN_V, PlanError, canonical, verified};
+use super::{CanonicalError, PLAN_V, PlanError, verified};
 use crate::Hash;
 use crate::binding::{Keys, Step};
 use crate::flow::{EXPRESSION, Kind, OnFailure, Retry, TriggerRule};
@@ -26,6 +27,44 @@ pub struct GraphBody {
     pub edges: Vec<(u32, u32)>,
     pub on_failure: OnFailure,
     pub timeout_ms: Option<u64>,
+}
+
+impl GraphBody {
+    /// The canonical text, one operation at a time: a large graph is never a tree of values as a whole.
+    fn text(&self) -> Result<String, CanonicalError> {
+        let GraphBody {
+            v,
+            operations,
+            edges,
+            on_failure,
+            timeout_ms,
+        } = self;
+        let mut out = String::from("{\"edges\":");
+        write_member(&mut out, edges)?;
+        out.push_str(",\"on_failure\":");
+        write_member(&mut out, on_failure)?;
+        out.push_str(",\"operations\":[");
+        for (at, operation) in operations.iter().enumerate() {
+            out.push_str(if at > 0 { "," } else { "" });
+            // Two levels down: in a list in an object.
+            write_value(&mut out, &value_of(operation), 2)?;
+        }
+        out.push_str("],\"timeout_ms\":");
+        write_member(&mut out, timeout_ms)?;
+        out.push_str(",\"v\":");
+        write_member(&mut out, v)?;
+        out.push('}');
+        Ok(out)
+    }
+}
+
+fn write_member(out: &mut String, member: &impl Serialize) -> Result<(), CanonicalError> {
+    write_value(out, &value_of(member), 1)
+}
+
+/// Numbers, strings, lists and maps with string keys: nothing here that JSON cannot hold.
+fn value_of(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
 }
 
 /// A task operation with the definition it was planned with.
@@ -104,12 +143,9 @@ pub struct Graph {
 impl Graph {
     /// Writes a body in canonical form and makes ready what that form says.
     pub fn new(body: &GraphBody) -> Result<Graph, PlanError> {
-        let value = serde_json::to_value(body).map_err(|error| PlanError::Unreadable {
-            what: WHAT,
-            reason: error.to_string(),
-        })?;
-        let text =
-            canonical(&value).map_err(|source| PlanError::NotCanonical { what: WHAT, source })?;
+        let text = body
+            .text()
+            .map_err(|source| PlanError::NotCanonical { what: WHAT, source })?;
         let hash = Hash::of(text.as_bytes());
         Graph::ready(super::read(WHAT, &text)?, hash, text.into())
     }
