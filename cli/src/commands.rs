@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::config::{Cli, Command, FlowCommand};
 use crate::serve;
+use crate::table;
 use crate::view::Run;
 
 /// How a command ended that did what it was asked.
@@ -103,5 +104,15 @@ fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Prints what a run gave: as it is for programs, harmless for a terminal.
+fn print_result(body: &str) -> anyhow::Result<()> {
+    use std::io::IsTerminal;
+    if std::io::stdout().is_terminal() {
+        print(&table::harmless(body))
+    } else {
+        print(body)
     }
 }

@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use options::{
-    Apply, Cli, Command, Completions, Decide, FlowCommand, List, Migrate, Run, Runs, Serve, Server,
-    Sync, Token,
+    Apply, Cli, Command, Completions, Decide, Durability, FlowCommand, List, Migrate, Run, Runs,
+    Serve, Server, Sync, Token,
 };
-pub use values::{Secret, Ttl};
+pub use values::Secret;
 
 /// Why the command line does not become a command.
 #[derive(Debug)]
@@ -56,7 +56,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
     Cli::from_arg_matches(&matches).map_err(Stop::Usage)
 }
 
-/// Warns of each `NEENA_…` variable that no option reads: most likely a misspelt one.
+/// Variables that are read elsewhere: the settings file's own, and what Python tasks may see.
+const READ_ELSEWHERE: [&str; 2] = ["config", "integration_env"];
+
+/// Warns of each `NEENA_…` variable that nothing reads: most likely a misspelt one.
 pub fn warn_of_unknown_variables() {
     let known = file::settings(&Cli::command());
     for (name, _) in std::env::vars_os() {
@@ -64,7 +67,9 @@ pub fn warn_of_unknown_variables() {
             continue;
         };
         let key = key.to_lowercase();
-        if key != "config" && !key.starts_with("test_") && !known.contains_key(&key) {
+        let read = known.contains_key(&key) || READ_ELSEWHERE.contains(&key.as_str());
+        // Tests have variables of their own.
+        if !read && !key.starts_with("test_") {
             eprintln!(
                 "warning: {} is no setting of this version and is ignored",
                 name.display()

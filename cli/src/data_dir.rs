@@ -7,21 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use neena_api::auth::Secret;
 
-use crate::config::Secret;
-
-/// A secret shorter than this is refused: HS256 wants a key of at least 256 bits (RFC 7518, 3.2).
-const SECRET_CHARACTERS: usize = 32;
-
-/// Words of secrets that stand in tutorials and templates.
-const EXAMPLES: [&str; 6] = [
-    "your-256-bit-secret",
-    "your-secret",
-    "a-string-secret-at-least-256-bits-long",
-    "changeme",
-    "change-me",
-    "valid_api_key",
-];
+use crate::config;
 
 /// The directory, made if it was not there.
 #[derive(Debug)]
@@ -99,19 +87,18 @@ impl DataDir {
     /// The secret of this directory that signs local tokens, made once.
     pub fn secret(&self) -> anyhow::Result<Secret> {
         let path = self.path.join("secret");
-        let secret = match fs::read_to_string(&path) {
+        let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_once(&path, &random()?)
+                let fresh = Secret::random();
+                make_once(&path, &String::from_utf8_lossy(fresh.expose()))
                     .with_context(|| format!("cannot write {}", path.display()))?
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        let secret = Secret::from(secret.trim().to_owned());
-        strong(&secret).with_context(|| path.display().to_string())?;
-        Ok(secret)
+        Secret::new(text.trim()).with_context(|| path.display().to_string())
     }
 
     /// Writes the token that commands on this machine use.
@@ -125,42 +112,13 @@ impl DataDir {
 }
 
 /// The secret that an option or NEENA_JWT_SECRET gives, unless it is weak.
-pub fn given(secret: &Secret) -> anyhow::Result<Secret> {
-    strong(secret).context("NEENA_JWT_SECRET")?;
-    Ok(secret.clone())
+pub fn given(secret: &config::Secret) -> anyhow::Result<Secret> {
+    Secret::new(secret.expose()).context("NEENA_JWT_SECRET")
 }
 
 /// The token that a server left in its data directory, if it did.
-pub fn token_of(path: &Path) -> Option<Secret> {
+pub fn token_of(path: &Path) -> Option<config::Secret> {
     fs::read_to_string(path.join("token")).ok()?.parse().ok()
-}
-
-/// Refuses what can be guessed: short ones, examples, and the same few characters again and again.
-fn strong(secret: &Secret) -> anyhow::Result<()> {
-    let text = secret.expose();
-    if text.chars().count() < SECRET_CHARACTERS {
-        bail!("the secret is weak: it has fewer than {SECRET_CHARACTERS} characters");
-    }
-    let lower = text.to_lowercase();
-    if EXAMPLES.iter().any(|example| lower.contains(example)) {
-        bail!("the secret is weak: it is a well-known example");
-    }
-    let mut distinct: Vec<char> = text.chars().collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    if distinct.len() < 6 {
-        bail!("the secret is weak: it repeats a few characters");
-    }
-    Ok(())
-}
-
-/// 32 random bytes in hexadecimal.
-fn random() -> anyhow::Result<String> {
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .context("the operating system gives no random bytes")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes the file unless somebody else just did; answers what it holds.

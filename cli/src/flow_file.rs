@@ -113,16 +113,29 @@ fn essence(flow: &Value) -> Map<String, Value> {
     fields
 }
 
-/// An object without what the API adds and without nulls; numbers of the canvas compare by value.
+/// An object without what the API adds and without nulls.
 fn trimmed(object: &Value) -> Map<String, Value> {
     let mut fields = object.as_object().cloned().unwrap_or_default();
     fields.retain(|key, value| !value.is_null() && !ADDED.contains(&key.as_str()));
-    for key in ["x", "y"] {
-        if let Some(number) = fields.get(key).and_then(Value::as_f64) {
-            fields.insert(key.to_owned(), number.into());
-        }
-    }
+    fields.values_mut().for_each(whole_numbers);
     fields
+}
+
+/// JSON does not tell 1 from 1.0, nor do plans: whole numbers are made integers, all the way down.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
+            if let (true, Some(whole)) = (number.is_f64(), whole) {
+                *value = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod plan_view;
 mod progress;
 mod serve;
 mod table;
-mod token;
 mod view;
 
 use std::process::ExitCode;

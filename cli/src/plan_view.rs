@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::client::{Client, read};
 use crate::names::Tasks;
-use crate::table::short;
+use crate::table::{self, short};
 use crate::view::{Flow, FlowRequest, Run};
 
 /// A plan as it is shown.
@@ -23,6 +23,8 @@ pub struct PlanView {
     pub hash: Option<String>,
     /// In the order of the plan.
     pub steps: Vec<Step>,
+    /// What changed since the plan was made, so that it is shown as it is now, not as it is in the plan.
+    pub changed: Vec<&'static str>,
 }
 
 /// An operation of the plan.
@@ -63,6 +65,7 @@ impl PlanView {
             triggered_by: run.triggered_by.clone(),
             hash: run.plan_hash.clone(),
             steps: Vec::new(),
+            changed: Vec::new(),
         }
     }
 
@@ -85,8 +88,23 @@ impl PlanView {
             triggered_by: run.triggered_by.clone(),
             hash: run.plan_hash.clone(),
             steps: operations.iter().map(step).collect(),
+            changed: changed(run, flow, request),
         }
     }
+}
+
+/// Which parts were edited after the run was made. The run keeps its plan either way.
+fn changed(run: &Run, flow: &Flow, request: &FlowRequest) -> Vec<&'static str> {
+    let mut changed = Vec::new();
+    if run.flow_version.is_some() && run.flow_version != flow.version {
+        changed.push("flow");
+    }
+    if let (Some(made), Some(modified)) = (run.made_at(), table::parsed(&request.modified_date))
+        && modified > made
+    {
+        changed.push("request");
+    }
+    changed
 }
 
 impl fmt::Display for PlanView {

@@ -32,7 +32,8 @@ pub fn took(start: Option<&str>, end: Option<&str>) -> String {
     }
 }
 
-fn parsed(time: &str) -> Option<DateTime<Utc>> {
+/// A time of the API.
+pub fn parsed(time: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(time)
         .ok()
         .map(|time| time.with_timezone(&Utc))
@@ -40,6 +41,7 @@ fn parsed(time: &str) -> Option<DateTime<Utc>> {
 
 fn duration(millis: i64) -> String {
     match millis.max(0) {
+        0 => "< 1 ms".to_owned(),
         millis @ ..1_000 => format!("{millis} ms"),
         millis @ ..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
         millis @ ..3_600_000 => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1_000),
@@ -67,6 +69,14 @@ pub fn short(text: &str, width: usize) -> String {
                 .collect::<String>()
         )
     }
+}
+
+/// A text of many lines as a terminal may be given it: control characters made visible.
+pub fn harmless(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.chars()
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

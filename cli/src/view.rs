@@ -1,7 +1,9 @@
 //! The API's answers, as far as the commands read them. `--json` prints what the server said.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 /// A flow.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +61,8 @@ pub struct FlowRequest {
     pub request_instructions: String,
     pub request_name: Option<String>,
     pub request_metadata: Option<Value>,
+    #[serde(default)]
+    pub modified_date: String,
 }
 
 /// A run.
@@ -74,14 +78,23 @@ pub struct Run {
     pub triggered_by: Option<String>,
     pub plan_hash: Option<String>,
     pub flow_version: Option<i64>,
-    /// Why the run stands still, where it does.
-    pub waiting_for: Option<Value>,
+    /// What the run waits for, while it stands still.
+    pub waiting_for: Option<String>,
+    /// Why it did not complete.
+    pub reason: Option<String>,
     #[serde(default)]
     pub task_runs: Vec<TaskRun>,
     pub flow_result: Option<FlowResult>,
 }
 
 impl Run {
+    /// When it was made, to the millisecond: ids are UUIDv7, so they tell (`triggered_time` is the
+    /// client's word).
+    pub fn made_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.id.parse::<Uuid>().ok()?.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
+
     /// Whether it is over.
     pub fn is_final(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")

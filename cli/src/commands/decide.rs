@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Done, print, print_json};
+use super::{Done, print, print_json, print_result};
 use crate::client::{Client, ClientError, read};
 use crate::config::Decide;
 use crate::plan_view::PlanView;
@@ -77,7 +77,7 @@ pub async fn finish(
         let took = table::took(run.triggered_time.as_deref(), run.end_time.as_deref());
         eprintln!("Run {} {} after {took}", run.id, run.status);
         if let Some(result) = &run.flow_result {
-            print(&result.body)?;
+            print_result(&result.body)?;
         }
     }
     Ok(Done::of(&run))

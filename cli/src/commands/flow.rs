@@ -103,6 +103,6 @@ pub async fn list(options: List, json: bool) -> anyhow::Result<Done> {
             table::short(flow.modified_by_email.as_deref().unwrap_or_default(), 40),
         ]);
     }
-    print(&table.to_string())?;
+    print(&table.trim_fmt())?;
     Ok(Done::Well)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Done, print, print_json};
+use super::{Done, print, print_json, print_result};
 use crate::client::{Client, read};
 use crate::config::Runs;
 use crate::plan_view::PlanView;
@@ -48,7 +48,7 @@ async fn all(client: &Client, options: &Runs, json: bool) -> anyhow::Result<Done
             table::short(run.flow_request_instructions.as_deref().unwrap_or("–"), 60),
         ]);
     }
-    print(&table.to_string())?;
+    print(&table.trim_fmt())?;
     Ok(Done::Well)
 }
 
@@ -70,7 +70,8 @@ async fn one(client: &Client, id: &str, json: bool) -> anyhow::Result<Done> {
         print(&format!("\n{}", tasks(&run.task_runs, &plan)))?;
     }
     if let Some(result) = &run.flow_result {
-        print(&format!("\n{}", result.body))?;
+        print("")?;
+        print_result(&result.body)?;
     }
     Ok(Done::Well)
 }
@@ -91,12 +92,11 @@ fn heading(run: &Run, plan: &PlanView) -> String {
             table::local(run.end_time.as_deref())
         ));
     }
-    if let Some(waiting) = run
-        .waiting_for
-        .as_ref()
-        .filter(|waiting| !waiting.is_null())
-    {
-        lines.push(format!("waits     {}", table::short(&text(waiting), 200)));
+    if let Some(waiting) = &run.waiting_for {
+        lines.push(format!("waits for {}", table::short(waiting, 200)));
+    }
+    if let Some(reason) = &run.reason {
+        lines.push(format!("reason    {}", table::short(reason, 600)));
     }
     if let Some(hash) = &run.plan_hash {
         lines.push(format!("plan      {hash}"));
@@ -127,7 +127,7 @@ fn tasks(task_runs: &[TaskRun], plan: &PlanView) -> String {
             table::short(&told, 80),
         ]);
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 /// A value as text: a string as it is, anything else as JSON.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use neena_api::auth::Permission;
+use neena_api::auth::local::ISSUER_AND_AUDIENCE;
 
 use super::values::{Metadata, Secret, Ttl, bind_address, email, word};
 
@@ -85,10 +87,10 @@ pub struct Issuer {
     )]
     pub jwt_secret: Option<Secret>,
     /// Issuer (`iss`) of the tokens.
-    #[arg(long, env = "NEENA_JWT_ISSUER", value_name = "NAME", default_value = "neena", value_parser = word)]
+    #[arg(long, env = "NEENA_JWT_ISSUER", value_name = "NAME", default_value = ISSUER_AND_AUDIENCE, value_parser = word)]
     pub jwt_issuer: String,
     /// Audience (`aud`) of the tokens.
-    #[arg(long, env = "NEENA_JWT_AUDIENCE", value_name = "NAME", default_value = "neena", value_parser = word)]
+    #[arg(long, env = "NEENA_JWT_AUDIENCE", value_name = "NAME", default_value = ISSUER_AND_AUDIENCE, value_parser = word)]
     pub jwt_audience: String,
 }
 
@@ -172,8 +174,8 @@ pub struct Token {
     #[arg(long, value_name = "E-MAIL", value_parser = email)]
     pub email: String,
     /// What it permits, separated by commas (read, write, approve, admin); without it the server grants read and write.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = word)]
-    pub permissions: Option<Vec<String>>,
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub permissions: Option<Vec<Permission>>,
     /// Organization it acts for; without it the server's local one.
     #[arg(long, value_name = "ID", value_parser = word)]
     pub organization: Option<String>,

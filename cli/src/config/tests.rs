@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches};
 use serde_json::json;
 
-use super::options::{Durability, Flow};
-use super::values::Metadata;
+use super::options::Flow;
+use super::values::{Metadata, Ttl};
 use super::*;
 
 /// The command that these flags and this settings file ask for.

@@ -17,12 +17,6 @@ impl Secret {
     }
 }
 
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Secret(text)
-    }
-}
-
 impl FromStr for Secret {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -64,7 +64,7 @@ fn a_flow_is_the_same_whatever_the_api_adds_and_in_whichever_order() {
     let posted = json!({
         "name": "f",
         "task_operations": [
-            {"name": "b", "index": 1, "task_definition": "12", "x": 4},
+            {"name": "b", "index": 1, "task_definition": "12", "x": 4, "retry": {"delay_seconds": 1}},
             {"name": "a", "index": 0, "task_definition": "11", "arguments": {"k": "{{ 1 }}"}},
         ],
         "dependencies": [{"source_task_operation": 0, "target_task_operation": 1}],
@@ -75,7 +75,7 @@ fn a_flow_is_the_same_whatever_the_api_adds_and_in_whichever_order() {
         "task_operations": [
             {"id": "o1", "flow": "f1", "sorted_index": 0, "name": "a", "index": 0, "task_definition": "11",
              "instruction": null, "arguments": {"k": "{{ 1 }}"}},
-            {"id": "o2", "flow": "f1", "sorted_index": 1, "name": "b", "index": 1, "task_definition": "12", "x": 4.0},
+            {"id": "o2", "flow": "f1", "sorted_index": 1, "name": "b", "index": 1, "task_definition": "12", "x": 4.0, "retry": {"delay_seconds": 1.0}},
         ],
         "dependencies": [{"id": "d1", "flow": "f1", "source_task_operation": 0, "target_task_operation": 1}],
     });

@@ -6,8 +6,14 @@ use super::*;
 use crate::view::TaskDefinition;
 
 fn plan(instructions: &str) -> PlanView {
+    plan_of(instructions, Some(2), "2026-11-24T00:00:00.000000Z")
+}
+
+/// The plan of a run made of that version of the flow; the request was modified then.
+fn plan_of(instructions: &str, version: Option<i64>, modified: &str) -> PlanView {
     let run: Run = serde_json::from_value(json!({
-        "id": "r1", "flow": "f1", "flow_request": "q1", "status": "pending", "approval_status": null,
+        // Made 2026-11-24 00:00:01.
+        "id": "01a20ada-2fe8-7000-8000-000000000000", "flow_version": version, "flow": "f1", "flow_request": "q1", "status": "pending", "approval_status": null,
         "triggered_time": null, "end_time": null, "triggered_by": "ada@example.org", "plan_hash": "abc123",
     }))
     .unwrap();
@@ -20,7 +26,7 @@ fn plan(instructions: &str) -> PlanView {
     .unwrap();
     let request: FlowRequest = serde_json::from_value(json!({
         "id": "q1", "request_instructions": instructions, "request_name": "Weekly",
-        "request_metadata": [{"path": "/old", "limit": 5}, {"path": "/srv"}],
+        "modified_date": modified, "request_metadata": [{"path": "/old", "limit": 5}, {"path": "/srv"}],
     }))
     .unwrap();
     let definition: TaskDefinition = serde_json::from_value(json!({
@@ -33,7 +39,7 @@ fn plan(instructions: &str) -> PlanView {
 #[test]
 fn a_plan_shows_flow_request_tasks_in_order_and_hash() {
     let expected = "\
-Plan of run r1
+Plan of run 01a20ada-2fe8-7000-8000-000000000000
   flow      Digest (version 2)
   request   Weekly: Digest of this week
   metadata  limit = 5
@@ -56,4 +62,12 @@ fn what_people_wrote_cannot_steer_the_terminal() {
             .count(),
         1
     );
+}
+
+#[test]
+fn what_was_edited_since_the_plan_was_made_is_said() {
+    assert_eq!(plan("Digest of this week").changed, [""; 0]);
+    let changed = |version, modified| plan_of("Digest of this week", version, modified).changed;
+    assert_eq!(changed(Some(1), "2026-11-24T00:00:00.000000Z"), ["flow"]);
+    assert_eq!(changed(Some(2), "2026-11-24T00:00:02.000000Z"), ["request"]);
 }
