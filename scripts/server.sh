@@ -5,14 +5,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What a developer has set must not leak into a private server.
 for name in $(compgen -e NEENA_ || true); do
-  [ "$name" = NEENA_BIN ] || unset "$name"
+  [ "$name" = NEENA_TEST_BINARY ] || unset "$name"
 done
 export NEENA_CONFIG=/dev/null
 
-# Builds the program (NEENA_BIN names one that is built already) and sets `neena`.
+# Builds the program (NEENA_TEST_BINARY names one that is built already) and sets `neena`.
 build() {
-  if [ -n "${NEENA_BIN:-}" ]; then
-    neena=$NEENA_BIN
+  if [ -n "${NEENA_TEST_BINARY:-}" ]; then
+    neena=$NEENA_TEST_BINARY
     return
   fi
   # The whole workspace resolves the features, so that this build and the tests' share their libraries.

@@ -10,6 +10,18 @@ FLOW = [
 ]
 DEPENDENCIES = [{"source_task_operation": 0, "target_task_operation": 1}]
 
+PARAMETER = {"name": "text", "data_type": "string", "position": 1, "doc_string": "The text.", "optional": False}
+INTEGRATION = {
+    "class_name": "Documented", "name": "Documented integration", "short_name": "documented", "auth_type": "none",
+    "code_digest": "5f" * 32,
+    "tasks": [{
+        "task_name": "Documented task", "python_method_name": "documented_task", "description": "Returns the text.",
+        "parameters": [PARAMETER], "input_type": "JSON", "input_yml": "type: object",
+        "output_type": "JSON", "output_yml": "type: string", "output_parameters": [PARAMETER],
+        "output_is_list": False, "pure": True, "repeatable": True,
+    }],
+}  # fmt: skip
+
 
 class World:
     """A server, seen with one token."""
@@ -20,10 +32,13 @@ class World:
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer {token}"
-        self.user = self.call("GET", "users/")
+        email = self.call("GET", "users/")["email"]
+        profile = {"email": email, "full_name": "John Doe", "auth0_id": "auth0|123456789"}
+        self.user = self.call("POST", "users/create_if_not_exists", json=profile)
+        self.call("PUT", "integrations/sync", json={"integrations": [INTEGRATION]})
         definitions = self.call("GET", "task_definitions/all", params={"limit": 1000})
         self.tasks = {found["python_method_name"]: found["id"] for found in definitions}
-        self.with_parameters = next((found for found in definitions if found["parameters"]), definitions[0])
+        self.documented = next(found for found in definitions if found["task_name"] == "Documented task")
 
     def call(self, method, path, **more):
         response = self.http.request(method, f"{self.base}/api/v1/{path}", timeout=30, **more)
@@ -83,6 +98,7 @@ class World:
             "uuid-of-flow-request": request,
             "uuid-of-flow-run": run,
             "uuid-of-organization": self.user["organization"],
-            "uuid-of-task-definition": self.tasks["core.echo"] if '"task_definition"' in code else self.with_parameters["id"],
-            "uuid-of-integration": self.with_parameters["integration"],
+            # Flows are made of a task that takes any arguments.
+            "uuid-of-task-definition": self.tasks["core.echo"] if '"task_definition"' in code else self.documented["id"],
+            "uuid-of-integration": self.documented["integration"],
         }
