@@ -216,6 +216,33 @@ async fn lazy_units_commit_lazily_and_are_there_after_a_reopening() {
 }
 
 #[tokio::test]
+async fn a_durable_commit_carries_the_lazy_ones_even_if_it_writes_nothing() {
+    let sqlite = sqlite().await;
+    let log = sqlite.dir.path().join("neena.db-wal");
+    let length = || std::fs::metadata(&log).unwrap().len();
+    let nothing = || {
+        sqlite
+            .db
+            .unit::<(), StoreError, _>(|_| Box::pin(async { Ok(()) }))
+    };
+    nothing().await.unwrap();
+    let synced = length();
+    nothing().await.unwrap();
+    assert_eq!(length(), synced, "there was nothing to sync");
+    let lazily = sqlite.db.lazy::<(), StoreError, _>(|tx| {
+        Box::pin(async move {
+            organization("lazy").into_active_model().insert(tx).await?;
+            Ok(())
+        })
+    });
+    lazily.await.unwrap();
+    let lazy = length();
+    // Something is written, because only a commit that writes is synced.
+    nothing().await.unwrap();
+    assert!(length() > lazy);
+}
+
+#[tokio::test]
 async fn a_closed_database_turns_units_away() {
     let sqlite = sqlite().await;
     sqlite.db.close().await;

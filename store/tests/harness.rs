@@ -2,10 +2,12 @@
 
 mod plans;
 mod rows;
+mod scripted;
 mod world;
 
 pub use plans::plan;
 pub use rows::{completed, failed, hold, pending, skipped, started, then};
+pub use scripted::{Fault, Scripted, UNSTORABLE};
 pub use world::{World, actor, approve, cancel, claim, entry, finish, kinds, reject, retry};
 
 use neena_store::{Db, Durability};
