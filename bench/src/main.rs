@@ -46,3 +46,22 @@ async fn main() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// The promise behind the figures: how many durable commits a run costs, approval included.
+    #[tokio::test]
+    async fn a_run_costs_as_many_durable_commits_as_promised() -> anyhow::Result<()> {
+        let python = std::env::var_os("NEENA_PYTHON").unwrap_or_else(|| "python3".into());
+        let machine = machine::Machine::start(&PathBuf::from(python)).await?;
+        for scenario in scenario::choose(&[])? {
+            let figure = scenario.measure(&machine, 3).await?;
+            assert_eq!(figure.durable_commits, scenario.commits, "{}", scenario.name);
+        }
+        machine.stop().await
+    }
+}

@@ -61,6 +61,14 @@ pub struct Held {
 }
 
 impl Held {
+    /// Whether the run was claimed more than twice without a sign of progress: it may be what brings workers
+    /// down, and a worker holds one such run at a time.
+    pub fn suspect(&self) -> bool {
+        self.claims > 2
+    }
+}
+
+impl Held {
     /// What its owner needs of a live row; none if nobody holds it.
     pub(crate) fn of(live: LiveRun) -> Option<Held> {
         Some(Held {

@@ -265,6 +265,9 @@ impl Drive {
             self.last = None;
         }
         self.saw(verdict.inbox_seq);
+        if self.held.suspect() {
+            self.shared.cleared.notify_one();
+        }
         let standing = Standing { phase: verdict.phase, intent: verdict.intent };
         if self.claimed {
             self.events.push_back(Event::Recorded { seq, standing, applied: verdict.applied });

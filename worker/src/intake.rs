@@ -41,6 +41,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 inbox.ack(wakes).await;
                 result
             }
+            // Suspects are taken one at a time; others may have waited for this one.
+            () = shared.cleared.notified(), if free > 0 => next(&shared).await,
             // The table is the queue of last resort: a lost message costs a second or two.
             () = tokio::time::sleep(idle), if free > 0 => next(&shared).await,
         };
@@ -121,7 +123,7 @@ async fn drive(
     sender: mpsc::Sender<Note>,
     notes: mpsc::Receiver<Note>,
 ) {
-    let (run, claim) = (held.run, held.claim);
+    let (run, claim, suspect) = (held.run, held.claim, held.suspect());
     match prepare(&shared, &held).await {
         Ok((plan, history)) => {
             let drive = Drive::new(shared.clone(), held, plan, &history, (sender, notes));
@@ -131,6 +133,9 @@ async fn drive(
     }
     shared.held.remove(run, claim);
     shared.freed.notify_one();
+    if suspect {
+        shared.cleared.notify_one();
+    }
 }
 
 /// The plan, verified, and what is recorded; a run at its first claim has no history.

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     lease_until: Mutex<Instant>,
     /// A run slot came free.
     freed: Notify,
+    /// A suspect run was cleared or ended: the next one may be taken.
+    cleared: Notify,
     drivers: TaskTracker,
 }
 
@@ -93,6 +95,7 @@ impl Worker {
             held: HeldRuns::default(),
             id: Mutex::new(id),
             freed: Notify::new(),
+            cleared: Notify::new(),
             drivers: TaskTracker::new(),
         });
         shared.join(id).await?;
