@@ -1,6 +1,6 @@
 //! Arguments: from literals, `{{ expressions }}`, the request's metadata and upstream results.
 //!
-//! Expressions see `tasks.<key>.result`, `request` and `run`, call what [`environment`] allows, and cost
+//! Expressions see `tasks.<key>.result`, `request` and `run`, call what `environment.rs` allows, and cost
 //! what it allows. What they give is a value, never looked at again: data is not evaluated.
 
 mod argument;
@@ -13,6 +13,8 @@ mod lex;
 mod references;
 mod scope;
 mod template;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use argument::{Argument, Flaw};

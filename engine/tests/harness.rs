@@ -10,6 +10,7 @@ use neena_engine::plan::{
     RequestCopy,
 };
 use neena_engine::{Hash, Json};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -162,4 +163,29 @@ pub fn source(parameter: &str, upstream: Option<u32>, whole: bool, optional: boo
         whole,
         optional,
     }
+}
+
+/// Any JSON document, some levels deep.
+pub fn documents() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (-1_000i32..1_000).prop_map(|n| Value::from(f64::from(n) / 4.0)),
+        ".{0,12}".prop_map(Value::from),
+        "[\\x00-\\x7f\u{7f}\u{2028}\u{e000}\u{10000}é]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::btree_map(
+                "[a-cA\u{d7ff}\u{e000}\u{ffff}\u{10000}]{0,3}",
+                inner,
+                0..5
+            )
+            .prop_map(|members| members.into_iter().collect()),
+        ]
+    })
 }

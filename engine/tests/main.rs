@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod binding;
+mod canonical;
 mod expressions;
 mod flow;
 mod harness;
+mod plan;

@@ -61,7 +61,7 @@ const OTHER_FILTERS: [&str; 10] = [
 ];
 
 /// The tests (`is …`) expressions may use.
-pub(super) const TESTS: [&str; 33] = [
+pub(super) const TESTS: [&str; 32] = [
     "boolean",
     "defined",
     "divisibleby",
@@ -94,7 +94,6 @@ pub(super) const TESTS: [&str; 33] = [
     "true",
     "undefined",
     "upper",
-    "==",
 ];
 
 /// Tests that the library brings and expressions may not use by name.

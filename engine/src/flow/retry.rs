@@ -57,7 +57,7 @@ impl Retry {
         let digest: [u8; 32] = hasher.finalize().into();
         let mut head = [0; 8];
         head.copy_from_slice(&digest[..8]);
-        let micros = u128::from(full) * 1_000 * u128::from(u64::from_be_bytes(head)) >> 64;
+        let micros = (u128::from(full) * 1_000 * u128::from(u64::from_be_bytes(head))) >> 64;
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 }
