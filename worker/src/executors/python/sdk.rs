@@ -16,6 +16,13 @@ struct Files;
 /// already. Returns the folder to put on `PYTHONPATH`: `folder/sdk-<digest>`, which holds `neena/`.
 pub fn install(folder: &Path) -> io::Result<PathBuf> {
     let files = files();
+    if !files.contains_key("host.py") {
+        // A debug build reads its sources where it was built.
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "it is not in this binary",
+        ));
+    }
     let root = std::path::absolute(folder)?.join(format!("sdk-{}", digest(&files)));
     if is_whole(&root, &files) {
         return Ok(root);
