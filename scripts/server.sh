@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What a developer has set must not leak into a private server.
 for name in $(compgen -e NEENA_ || true); do
-  [ "$name" = NEENA_TEST_BINARY ] || unset "$name"
+  [[ $name == NEENA_TEST_* ]] || unset "$name"
 done
 export NEENA_CONFIG=/dev/null
 

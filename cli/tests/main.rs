@@ -1,8 +1,11 @@
-//! The program as it is called: flags, environment, files and exit codes, without a server.
+//! The program as it is called: flags, environment, files, exit codes and what is printed.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod deciding;
+mod flows;
 mod harness;
+mod serving;
 mod settings;
 mod token;
 mod without_a_server;

@@ -10,6 +10,9 @@ use neena_api::auth::local::ISSUER_AND_AUDIENCE;
 
 use super::values::{Metadata, Secret, Ttl, bind_address, email, word};
 
+/// Under which heading `--help` shows the options of all commands.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Event-driven flow orchestration: what is approved is what runs.
 ///
 /// Every setting is a flag, an environment variable (shown with it) and a key of neena.toml: the
@@ -24,10 +27,10 @@ use super::values::{Metadata, Secret, Ttl, bind_address, email, word};
 )]
 pub struct Cli {
     /// Settings file; without it, neena.toml of the current directory where there is one.
-    #[arg(long, global = true, env = "NEENA_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "NEENA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Answer in JSON on standard output; messages go to standard error.
-    #[arg(long, global = true, env = "NEENA_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "NEENA_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
