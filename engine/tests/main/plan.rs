@@ -19,7 +19,7 @@ use crate::harness::{
 
 /// `vectors/plan.json`: a graph and a head as documents, their canonical texts, and their hashes.
 fn vector(part: &str, field: &str) -> Value {
-    let vectors: Value = serde_json::from_str(include_str!("vectors/plan.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/plan.json")).unwrap();
     vectors[part][field].clone()
 }
 

@@ -24,7 +24,7 @@ fn answer(document: &str) -> Result<String, &'static str> {
 #[test]
 fn every_vector_holds() {
     let vectors: Vec<Vector> =
-        serde_json::from_str(include_str!("vectors/canonical.json")).unwrap();
+        serde_json::from_str(include_str!("../vectors/canonical.json")).unwrap();
     assert!(vectors.len() > 40);
     for vector in vectors {
         let answer = answer(&vector.document);
