@@ -4,7 +4,8 @@ use neena_engine::Micros;
 use neena_engine::ids::{OrganizationId, UserId};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter,
 };
 use uuid::Uuid;
 
@@ -60,7 +61,11 @@ async fn find_organization(
         Some(id) => organization::Column::Id.eq(id),
         None => organization::Column::ExternalId.eq(external),
     };
-    Ok(organization::Entity::find().filter(by).one(db).await?.map(|row| row.id))
+    Ok(organization::Entity::find()
+        .filter(by)
+        .one(db)
+        .await?
+        .map(|row| row.id))
 }
 
 /// Makes or updates the user that bears a token; a token without a name leaves the name as it is.
@@ -93,7 +98,11 @@ pub async fn enrol(
     }
     let keyed = [user::Column::Issuer, user::Column::Subject];
     user::Entity::insert(row.into_active_model())
-        .on_conflict(OnConflict::columns(keyed).update_columns(updated).to_owned())
+        .on_conflict(
+            OnConflict::columns(keyed)
+                .update_columns(updated)
+                .to_owned(),
+        )
         .exec_without_returning(db)
         .await?;
     user::Entity::find()
@@ -126,6 +135,10 @@ pub async fn set_profile(
     if let Some(name) = full_name {
         row.full_name = Set(Some(name));
     }
-    user::Entity::update_many().set(row).filter(user::Column::Id.eq(id.0)).exec(db).await?;
+    user::Entity::update_many()
+        .set(row)
+        .filter(user::Column::Id.eq(id.0))
+        .exec(db)
+        .await?;
     Ok(())
 }

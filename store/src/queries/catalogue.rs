@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use neena_engine::Micros;
 use neena_engine::ids::TaskDefinitionId;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -38,10 +38,7 @@ pub async fn integrations(
 }
 
 /// A page of the task definitions that are not deleted.
-pub async fn definitions(
-    db: &impl ConnectionTrait,
-    window: Window,
-) -> Result<Vec<Defined>, DbErr> {
+pub async fn definitions(db: &impl ConnectionTrait, window: Window) -> Result<Vec<Defined>, DbErr> {
     let rows = task_definition::Entity::find()
         .filter(task_definition::Column::DeletedAt.is_null())
         .order_by_desc(task_definition::Column::CreatedAt)
@@ -98,7 +95,9 @@ pub async fn register(
     for mut vanished in known.into_values().filter(|row| row.deleted_at.is_none()) {
         vanished.deleted_at = Some(now.0);
         vanished.modified_at = now.0;
-        task_definition::Entity::update(vanished.into_active_model().reset_all()).exec(db).await?;
+        task_definition::Entity::update(vanished.into_active_model().reset_all())
+            .exec(db)
+            .await?;
     }
     Ok((integration, current))
 }
@@ -123,7 +122,9 @@ async fn register_integration(
         return Ok(known);
     }
     row.modified_at = now.0;
-    integration::Entity::update(row.into_active_model().reset_all()).exec(db).await
+    integration::Entity::update(row.into_active_model().reset_all())
+        .exec(db)
+        .await
 }
 
 async fn register_definition(
@@ -149,7 +150,9 @@ async fn register_definition(
     }
     row.modified_at = now.0;
     row.modified_by_email = by;
-    task_definition::Entity::update(row.into_active_model().reset_all()).exec(db).await
+    task_definition::Entity::update(row.into_active_model().reset_all())
+        .exec(db)
+        .await
 }
 
 async fn with_integrations(
@@ -168,7 +171,10 @@ async fn with_integrations(
         .into_iter()
         .filter_map(|definition| {
             let integration = integrations.get(&definition.integration_id)?.clone();
-            Some(Defined { definition, integration })
+            Some(Defined {
+                definition,
+                integration,
+            })
         })
         .collect())
 }
@@ -181,6 +187,8 @@ pub async fn synced_paths(
         .filter(integration::Column::Path.is_not_null())
         .all(db)
         .await?;
-    let named = rows.into_iter().filter_map(|row| Some((row.short_name, row.code_digest?, row.path?)));
+    let named = rows
+        .into_iter()
+        .filter_map(|row| Some((row.short_name, row.code_digest?, row.path?)));
     Ok(named.collect())
 }

@@ -3,8 +3,8 @@
 use neena_engine::Micros;
 use neena_engine::ids::FlowRequestId;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -24,7 +24,10 @@ pub struct FlowRequestEdit {
 impl<C: ConnectionTrait> Tenant<'_, C> {
     /// A request that is not deleted.
     pub async fn flow_request(&self, id: FlowRequestId) -> Result<Option<Model>, DbErr> {
-        self.flow_requests_there().filter(Column::Id.eq(id.0)).one(self.db).await
+        self.flow_requests_there()
+            .filter(Column::Id.eq(id.0))
+            .one(self.db)
+            .await
     }
 
     /// A page of the requests.
@@ -40,7 +43,9 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     /// Stores a new request; it becomes this organization's.
     pub async fn insert_flow_request(&self, mut row: Model) -> Result<Model, DbErr> {
         row.organization_id = self.organization.0;
-        Entity::insert(row.clone().into_active_model()).exec_without_returning(self.db).await?;
+        Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(self.db)
+            .await?;
         Ok(row)
     }
 

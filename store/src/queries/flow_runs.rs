@@ -1,10 +1,10 @@
 //! Runs as the API shows them: ids from one index range, newest first, then one query per table.
 
 use neena_engine::ids::{FlowId, RunId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
+use sea_orm::sea_query::{CaseStatement, Expr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
+    JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef,
 };
 use uuid::Uuid;
 
@@ -99,7 +99,10 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                 Column::EndTime,
             ])
             .expr_as(self.of_plan("flow_name", None), "flow_name")
-            .expr_as(self.of_plan("request", Some("instructions")), "instructions")
+            .expr_as(
+                self.of_plan("request", Some("instructions")),
+                "instructions",
+            )
             .join(JoinType::LeftJoin, plan_of_run())
             .filter(Column::OrganizationId.eq(self.organization.0))
             .filter(Column::Id.is_in(ids.iter().copied()))
@@ -151,14 +154,36 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         if runs.is_empty() {
             return Ok(Vec::new());
         }
-        let mut rows = task_run::Entity::find().filter(C::RunId.is_in(runs.iter().copied()));
+        // A row that waits for its first attempt of a new round has not started in it.
+        let started = Condition::any()
+            .add(C::Status.ne("pending"))
+            .add(C::StartTime.is_not_null());
+        let mut rows = task_run::Entity::find()
+            .filter(C::RunId.is_in(runs.iter().copied()))
+            .filter(started);
         if let TaskResults::UpTo(limit) = results {
-            let short = CaseStatement::new()
-                .case(C::ResultSize.lte(limit), Expr::col((task_run::Entity, C::Result)));
+            let short = CaseStatement::new().case(
+                C::ResultSize.lte(limit),
+                Expr::col((task_run::Entity, C::Result)),
+            );
             rows = rows
                 .select_only()
-                .columns([C::RunId, C::Idx, C::Item, C::Id, C::Status, C::Epoch, C::Attempt])
-                .columns([C::AttemptsBefore, C::StartTime, C::EndTime, C::DueAt, C::ResultSize])
+                .columns([
+                    C::RunId,
+                    C::Idx,
+                    C::Item,
+                    C::Id,
+                    C::Status,
+                    C::Epoch,
+                    C::Attempt,
+                ])
+                .columns([
+                    C::AttemptsBefore,
+                    C::StartTime,
+                    C::EndTime,
+                    C::DueAt,
+                    C::ResultSize,
+                ])
                 .columns([C::Error, C::PrepPrompt, C::PrepAnswer])
                 .expr_as(short, "result");
         }

@@ -4,8 +4,8 @@ use neena_engine::Micros;
 use neena_engine::ids::FlowId;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 use super::{Tenant, Window};
@@ -31,13 +31,21 @@ pub struct NewVersion<'a> {
 impl<C: ConnectionTrait> Tenant<'_, C> {
     /// Whether a flow is there and not deleted.
     pub async fn has_flow(&self, id: FlowId) -> Result<bool, DbErr> {
-        let found = self.flows_there().filter(Column::Id.eq(id.0)).one(self.db).await?;
+        let found = self
+            .flows_there()
+            .filter(Column::Id.eq(id.0))
+            .one(self.db)
+            .await?;
         Ok(found.is_some())
     }
 
     /// A flow that is not deleted, with its current version.
     pub async fn flow(&self, id: FlowId) -> Result<Option<FlowVersion>, DbErr> {
-        let flows = self.flows_there().filter(Column::Id.eq(id.0)).all(self.db).await?;
+        let flows = self
+            .flows_there()
+            .filter(Column::Id.eq(id.0))
+            .all(self.db)
+            .await?;
         Ok(self.with_bodies(flows).await?.pop())
     }
 
@@ -82,7 +90,9 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     /// Stores a new flow with its first version; it becomes this organization's.
     pub async fn insert_flow(&self, mut flow: Model, body: &str) -> Result<Model, DbErr> {
         flow.organization_id = self.organization.0;
-        Entity::insert(flow.clone().into_active_model()).exec_without_returning(self.db).await?;
+        Entity::insert(flow.clone().into_active_model())
+            .exec_without_returning(self.db)
+            .await?;
         self.insert_version(&flow, body).await?;
         Ok(flow)
     }
@@ -140,7 +150,11 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         if let Some(version) = version {
             update = update.filter(Column::Version.eq(version));
         }
-        Ok(update.exec_with_returning(self.db).await?.into_iter().next())
+        Ok(update
+            .exec_with_returning(self.db)
+            .await?
+            .into_iter()
+            .next())
     }
 
     async fn insert_version(&self, flow: &Model, body: &str) -> Result<(), DbErr> {
@@ -159,8 +173,10 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
 
     /// The flows in their order, each with its current body: one query for all.
     async fn with_bodies(&self, flows: Vec<Model>) -> Result<Vec<FlowVersion>, DbErr> {
-        let versions: Vec<_> =
-            flows.iter().map(|flow| (FlowId(flow.id), flow.version)).collect();
+        let versions: Vec<_> = flows
+            .iter()
+            .map(|flow| (FlowId(flow.id), flow.version))
+            .collect();
         let mut bodies: std::collections::HashMap<_, _> = self
             .flow_bodies(&versions)
             .await?

@@ -5,9 +5,7 @@ use std::time::Duration;
 use neena_engine::ids::{OrganizationId, UserId};
 use neena_engine::{Hash, Micros};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, IntoActiveModel, QueryFilter,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::entities::idempotency_key::{ActiveModel, Column, Entity, Model};
 
@@ -58,7 +56,13 @@ pub async fn reserve(
     let keyed = [Column::OrganizationId, Column::UserId, Column::Key];
     let mut overwrite = OnConflict::columns(keyed);
     overwrite
-        .update_columns([Column::Route, Column::BodyHash, Column::Status, Column::Body, Column::CreatedAt])
+        .update_columns([
+            Column::Route,
+            Column::BodyHash,
+            Column::Status,
+            Column::Body,
+            Column::CreatedAt,
+        ])
         .action_and_where(Expr::col((Entity, Column::CreatedAt)).lt(horizon(now)));
     let written = Entity::insert(row.into_active_model())
         .on_conflict(overwrite)
@@ -98,10 +102,14 @@ async fn remove_expired(db: &impl ConnectionTrait, now: Micros) -> Result<(), Db
         .limit(REMOVED_AT_ONCE)
         .to_owned();
     let key = Expr::tuple(columns.map(Expr::col));
-    Entity::delete_many().filter(key.in_subquery(expired)).exec(db).await?;
+    Entity::delete_many()
+        .filter(key.in_subquery(expired))
+        .exec(db)
+        .await?;
     Ok(())
 }
 
 fn horizon(now: Micros) -> i64 {
-    now.0.saturating_sub(i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX))
+    now.0
+        .saturating_sub(i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX))
 }
