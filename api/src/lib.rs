@@ -1,1 +1,24 @@
-//! placeholder
+//! The HTTP API: routes by resource, extractors, tokens, errors, OpenAPI, and how it is served.
+
+pub mod auth;
+pub mod catalogue;
+pub mod config;
+pub mod error;
+pub mod hosting;
+
+mod docs;
+mod drain;
+mod extract;
+mod observe;
+mod offload;
+mod routes;
+mod serve;
+mod state;
+mod surface;
+mod view;
+
+pub use config::{ApiConfig, Connections};
+pub use hosting::Hosting;
+pub use serve::serve;
+pub use state::{AppState, Parts};
+pub use surface::router;

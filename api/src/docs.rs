@@ -1,0 +1,197 @@
+//! The OpenAPI document, gathered from the handlers, and its browser.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::openapi::path::{Operation, Paths};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Response as Documented, ResponseBuilder, Schema,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_swagger_ui::Config;
+
+use crate::error::detail;
+use crate::surface::Access;
+
+const SCHEME: &str = "bearer";
+
+/// What the browser's pages may load: what this server carries, nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Why a request was not answered with a 200.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents an answer")]
+pub(crate) struct ErrorDetail {
+    /// What is wrong, in words.
+    detail: String,
+}
+
+/// Every fault of a request.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents an answer")]
+struct ValidationErrors {
+    detail: Vec<ValidationFault>,
+}
+
+/// One fault of a request.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents an answer")]
+struct ValidationFault {
+    /// The way to it: `body`, `query` or `header`, then fields and places in lists.
+    #[schema(value_type = Vec<Step>)]
+    loc: Vec<serde_json::Value>,
+    msg: String,
+    /// A stable word for it.
+    r#type: String,
+}
+
+/// A field or a place in a list.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "documents an answer")]
+enum Step {
+    Field(String),
+    Place(u64),
+}
+
+/// A document without paths.
+pub(crate) fn empty() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Neena API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Flows that people approve and workers run."))
+        .license(Some(License::new("Apache-2.0")))
+        .build();
+    let bearer = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "A token as `Authorization: Bearer …`. Its `permissions` claim lists what \
+            it grants: `read`, `write`, `approve`, `admin`; without the claim `read` and `write`.",
+        ))
+        .build();
+    let mut components = ComponentsBuilder::new()
+        .security_scheme(SCHEME, SecurityScheme::Http(bearer))
+        .schema(ErrorDetail::name(), ErrorDetail::schema())
+        .schema(ValidationErrors::name(), ValidationErrors::schema());
+    let mut parts = Vec::new();
+    ValidationErrors::schemas(&mut parts);
+    for (name, schema) in parts {
+        components = components.schema(name, schema);
+    }
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components.build()))
+        .build()
+}
+
+/// Adds the operations of a route under `base`, with who may call them and how they fail.
+pub(crate) fn add(
+    document: &mut OpenApi,
+    base: &str,
+    access: Access,
+    schemas: Vec<(String, RefOr<Schema>)>,
+    paths: Paths,
+) {
+    let components = document.components.get_or_insert_default();
+    components.schemas.extend(schemas);
+    for (path, mut item) in paths.paths {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            describe(operation, access);
+        }
+        let path = format!("{base}{path}");
+        match document.paths.paths.get_mut(&path) {
+            Some(known) => known.merge_operations(item),
+            None => {
+                document.paths.paths.insert(path, item);
+            }
+        }
+    }
+}
+
+fn describe(operation: &mut Operation, access: Access) {
+    let who = match access {
+        Access::Public => return,
+        Access::AnyToken => "Needs a token.".to_owned(),
+        Access::Needs(permission) => format!("Needs the permission `{permission}`."),
+    };
+    let text = operation.description.take().unwrap_or_default();
+    operation.description = Some(format!("{text}\n\n{who}").trim().to_owned());
+    operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(
+        SCHEME,
+        [],
+    )]);
+    let fail = |status: &str, what: &str, body: Ref| {
+        let content = ContentBuilder::new().schema(Some(RefOr::Ref(body))).build();
+        let answer: Documented = ResponseBuilder::new()
+            .description(what)
+            .content("application/json", content)
+            .build();
+        (status.to_owned(), RefOr::T(answer))
+    };
+    let detail = || Ref::from_schema_name(ErrorDetail::name());
+    let faults = Ref::from_schema_name(ValidationErrors::name());
+    operation.responses.responses.extend([
+        fail("401", "No token, or one that does not hold", detail()),
+        fail("422", "Validation Error", faults),
+    ]);
+    if let Access::Needs(_) = access {
+        let forbidden = fail("403", "A permission or a rule forbids it", detail());
+        operation.responses.responses.extend([forbidden]);
+    }
+}
+
+/// The document's text.
+pub(crate) fn text(document: &OpenApi) -> String {
+    json!(document).to_string()
+}
+
+/// Where people read the document: everything it loads is carried in the binary.
+pub(crate) fn browser<S: Clone + Send + Sync + 'static>(document: &str) -> Router<S> {
+    let config = Arc::new(Config::from(document.to_owned()));
+    let index = Arc::clone(&config);
+    Router::new()
+        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+        .route(
+            "/docs/",
+            get(move || file(String::new(), Arc::clone(&index))),
+        )
+        .route(
+            "/docs/{file}",
+            get(move |Path(name)| file(name, Arc::clone(&config))),
+        )
+}
+
+async fn file(name: String, config: Arc<Config<'static>>) -> Response {
+    match utoipa_swagger_ui::serve(&name, config) {
+        Ok(Some(file)) => {
+            let mut response = file.bytes.into_owned().into_response();
+            let headers = response.headers_mut();
+            if let Ok(kind) = HeaderValue::from_str(&file.content_type) {
+                headers.insert(CONTENT_TYPE, kind);
+            }
+            if file.gzpipped {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+            response
+        }
+        _ => detail(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}

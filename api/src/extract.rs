@@ -1,0 +1,12 @@
+//! What handlers take from a request: its JSON body, its query, and its idempotency key.
+
+mod body;
+mod offset;
+mod post;
+mod query;
+mod schema;
+
+pub(crate) use body::{Body, Payload, payload, within};
+pub(crate) use post::{Once, Post};
+pub(crate) use query::{Pairs, Query, QueryParameters};
+pub(crate) use schema::BodySchema;

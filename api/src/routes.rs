@@ -1,0 +1,51 @@
+//! Every route of the API, with the permission it needs: the whole surface on one page.
+
+pub(crate) mod flow_requests;
+pub(crate) mod flow_runs;
+pub(crate) mod flows;
+pub(crate) mod health;
+pub(crate) mod integrations;
+pub(crate) mod task_definitions;
+pub(crate) mod users;
+
+mod parameters;
+
+use utoipa_axum::routes;
+
+use crate::auth::Permission::{Admin, Approve, Read, Write};
+use crate::surface::Access::{AnyToken, Needs, Public};
+use crate::surface::Surface;
+
+/// Adds every route.
+pub(crate) fn all(surface: Surface) -> Surface {
+    surface
+        .add(Public, routes!(health::alive))
+        .add(Public, routes!(health::ready))
+        .add(AnyToken, routes!(users::current))
+        .add(AnyToken, routes!(users::create_if_not_exists))
+        .add(Needs(Write), routes!(flow_requests::create))
+        .add(Needs(Write), routes!(flow_requests::update))
+        .add(Needs(Read), routes!(flow_requests::read))
+        .add(Needs(Write), routes!(flow_requests::delete))
+        .add(Needs(Read), routes!(flow_requests::all))
+        .add(Needs(Write), routes!(flows::create))
+        .add(Needs(Write), routes!(flows::update))
+        .add(Needs(Read), routes!(flows::read))
+        .add(Needs(Write), routes!(flows::delete))
+        .add(Needs(Read), routes!(flows::all))
+        .add(Needs(Write), routes!(flow_runs::create::execute))
+        .add(Needs(Read), routes!(integrations::all))
+        .add(Needs(Admin), routes!(integrations::sync))
+        .add(Needs(Read), routes!(task_definitions::all))
+        .add(Needs(Read), routes!(task_definitions::read))
+        .add(Needs(Read), routes!(flow_runs::all))
+        .add(Needs(Read), routes!(flow_runs::all_for_flow_id))
+        .add(Needs(Read), routes!(flow_runs::preview_all))
+        .add(Needs(Read), routes!(flow_runs::read))
+        .add(Needs(Read), routes!(flow_runs::with_flow_result))
+        .add(Needs(Write), routes!(flow_runs::create::create))
+        .add(Needs(Approve), routes!(flow_runs::decide::approve))
+        .add(Needs(Approve), routes!(flow_runs::decide::reject))
+        .add(Needs(Write), routes!(flow_runs::decide::cancel))
+        .add(Needs(Write), routes!(flow_runs::decide::retry))
+}

@@ -1,0 +1,355 @@
+//! Making a run: the plan is built and hashed outside the transaction, then all is written in one.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use neena_engine::flow::Flow;
+use neena_engine::ids::{FlowId, FlowRequestId, RunId};
+use neena_engine::plan::{Head, Metadata, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::run::Decision;
+use neena_engine::{Fault, Loc, Micros, loc};
+use neena_store::entities::flow_request;
+use neena_store::queries::{self, FlowVersion};
+use neena_store::{Decided, Deciding, Message, NewRun, decide_within, insert_run};
+use sea_orm::DatabaseTransaction;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::view::RunView;
+use crate::auth::{Caller, Permission};
+use crate::catalogue;
+use crate::error::ApiError;
+use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
+use crate::offload::{detached, offload};
+use crate::routes::flow_requests::unknown;
+use crate::routes::flows::{NewFlow, read_stored};
+use crate::state::AppState;
+use crate::view::parsed;
+
+/// Flows of more operations than this are planned on a thread for such work.
+const SMALL: usize = 256;
+
+/// A new run.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct NewFlowRun {
+    flow: Uuid,
+    flow_request: Uuid,
+    /// `pending`, which is also the default.
+    status: Option<String>,
+    /// null, or `approved` by somebody who may approve.
+    approval_status: Option<String>,
+    /// When the run was triggered; now unless given.
+    triggered_time: Option<DateTime<Utc>>,
+    /// null: a new run has not ended.
+    #[schema(value_type = Option<String>)]
+    end_time: Option<Value>,
+    /// Your own e-mail, which is also the default.
+    triggered_by: Option<String>,
+}
+
+payload!(NewFlowRun);
+
+/// Which flow to run for which request.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Execute {
+    flow_id: Uuid,
+    flow_request_id: Uuid,
+}
+
+impl QueryParameters for Execute {
+    fn read(pairs: &mut Pairs) -> Option<Execute> {
+        let (flow, request) = (pairs.id("flow_id"), pairs.id("flow_request_id"));
+        Some(Execute {
+            flow_id: flow?,
+            flow_request_id: request?,
+        })
+    }
+}
+
+/// Create a flow run
+///
+/// It waits for approval of its plan, which is fixed here.
+#[utoipa::path(
+    post,
+    path = "/flow_runs/",
+    tag = "Flow runs",
+    request_body = NewFlowRun,
+    responses((status = 200, body = RunView))
+)]
+pub(crate) async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Post { body, once }: Post<NewFlowRun>,
+) -> Result<Response, ApiError> {
+    let mut faults = smuggled(&body, &caller);
+    let (flow, request) = find(&app, &caller, body.flow, body.flow_request).await?;
+    if flow.is_none() {
+        faults.push(unknown("flow", "Flow"));
+    }
+    if request.is_none() {
+        faults.push(unknown("flow_request", "Flow request"));
+    }
+    let (Some(flow), Some(request), true) = (flow, request, faults.is_empty()) else {
+        return Err(ApiError::Invalid(faults));
+    };
+    let approve = body.approval_status.is_some();
+    if approve {
+        may_approve_own(&caller)?;
+    }
+    let at = |part: &'static str| loc!["body", part];
+    let plan = plan(&app, &caller, flow, &request, at).await?;
+    let new = Made {
+        run: RunId(Uuid::now_v7()),
+        request: FlowRequestId(request.id),
+        plan,
+        triggered: body
+            .triggered_time
+            .map(|time| Micros(time.timestamp_micros())),
+        approve,
+    };
+    store(&app, caller, once, new).await
+}
+
+/// Run a flow for a request
+///
+/// Makes a run like `POST /flow_runs/`: it waits for approval.
+#[utoipa::path(
+    post,
+    path = "/flows/execute",
+    tag = "Flows",
+    params(Execute),
+    responses((status = 200, body = RunView), (status = 404, description = "No such flow or request"))
+)]
+pub(crate) async fn execute(
+    State(app): State<AppState>,
+    caller: Caller,
+    once: Once,
+    Query(which): Query<Execute>,
+) -> Result<Response, ApiError> {
+    let (flow, request) = find(&app, &caller, which.flow_id, which.flow_request_id).await?;
+    let flow = flow.ok_or(ApiError::NotFound("Flow"))?;
+    let request = request.ok_or(ApiError::NotFound("Flow request"))?;
+    let at = |part: &'static str| loc!["query", format!("{part}_id")];
+    let plan = plan(&app, &caller, flow, &request, at).await?;
+    let new = Made {
+        run: RunId(Uuid::now_v7()),
+        request: FlowRequestId(request.id),
+        plan,
+        triggered: None,
+        approve: false,
+    };
+    store(&app, caller, once, new).await
+}
+
+/// What a requester may not decide by writing it into a new run.
+fn smuggled(body: &NewFlowRun, caller: &Caller) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |field: &'static str, kind, msg: &str| {
+        faults.push(Fault::new(loc!["body", field], kind, msg));
+    };
+    if body
+        .status
+        .as_deref()
+        .is_some_and(|status| status != "pending")
+    {
+        fault("status", "literal_error", "A new run is `pending`");
+    }
+    if body
+        .approval_status
+        .as_deref()
+        .is_some_and(|status| status != "approved")
+    {
+        fault(
+            "approval_status",
+            "literal_error",
+            "A new run is not decided (null) or `approved`",
+        );
+    }
+    if body.end_time.as_ref().is_some_and(|time| !time.is_null()) {
+        fault("end_time", "none_required", "A new run has not ended");
+    }
+    if body
+        .triggered_by
+        .as_deref()
+        .is_some_and(|by| !caller.is(by))
+    {
+        fault(
+            "triggered_by",
+            "value_error",
+            "A run is triggered by the caller",
+        );
+    }
+    faults
+}
+
+/// Whoever makes a run approved approves their own: the right to, and an organization that allows it.
+fn may_approve_own(caller: &Caller) -> Result<(), ApiError> {
+    if !caller.may(Permission::Approve) {
+        return Err(ApiError::Forbidden(
+            "The permission `approve` is needed".to_owned(),
+        ));
+    }
+    super::decide::not_ones_own(caller, &caller.email)
+}
+
+type Found = (Option<FlowVersion>, Option<flow_request::Model>);
+
+async fn find(
+    app: &AppState,
+    caller: &Caller,
+    flow: Uuid,
+    request: Uuid,
+) -> Result<Found, ApiError> {
+    let tenant = queries::of(app.db().reader(), caller.organization);
+    Ok((
+        tenant.flow(FlowId(flow)).await?,
+        tenant.flow_request(FlowRequestId(request)).await?,
+    ))
+}
+
+/// The plan of a run, from the flow as it is and the catalogue as it is. Faults are located at `at`
+/// the part of the call that named the flow or the request.
+async fn plan(
+    app: &AppState,
+    caller: &Caller,
+    flow: FlowVersion,
+    request: &flow_request::Model,
+    at: impl Fn(&'static str) -> Vec<Loc>,
+) -> Result<Arc<Plan>, ApiError> {
+    let posted: NewFlow = read_stored(&flow.body)?;
+    let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
+    let (request, by) = (copy(request), caller.email.as_ref().to_owned());
+    let heavy = posted.size() > SMALL;
+    let planned = offload(heavy, move || {
+        let checked = Flow::check(posted.spec(), &catalogue).map_err(Unplanned::Flow)?;
+        let graph = checked
+            .graph()
+            .map_err(|error| Unplanned::Bug(error.to_string()))?;
+        let head = Head {
+            v: PLAN_V,
+            organization: flow.flow.organization_id,
+            flow: flow.flow.id,
+            flow_name: checked.name().to_owned(),
+            flow_version: u32::try_from(flow.flow.version).unwrap_or_default(),
+            graph: graph.hash(),
+            request,
+            triggered_by: by,
+            policy: Policy { count: 1 },
+        };
+        Plan::make(Arc::new(graph), head)
+            .map(Arc::new)
+            .map_err(Unplanned::Request)
+    });
+    planned.await?.map_err(|why| match why {
+        Unplanned::Flow(faults) => ApiError::Invalid(below(faults, &at("flow"), 0)),
+        Unplanned::Request(faults) => ApiError::Invalid(below(faults, &at("flow_request"), 1)),
+        Unplanned::Bug(cause) => ApiError::Internal(cause),
+    })
+}
+
+/// A run that is planned, not yet stored.
+struct Made {
+    run: RunId,
+    request: FlowRequestId,
+    plan: Arc<Plan>,
+    triggered: Option<Micros>,
+    /// Whether its requester approves it along with making it.
+    approve: bool,
+}
+
+enum Unplanned {
+    /// The catalogue has moved on since the flow was posted.
+    Flow(Vec<Fault>),
+    Request(Vec<Fault>),
+    Bug(String),
+}
+
+/// The faults, each at `place` and what its own location says after so many steps.
+fn below(mut faults: Vec<Fault>, place: &[Loc], after: usize) -> Vec<Fault> {
+    for fault in &mut faults {
+        let rest = fault.loc.split_off(after.min(fault.loc.len()));
+        fault.loc = [place, &rest].concat();
+    }
+    faults
+}
+
+/// The request as the plan holds it; a later edit changes nothing.
+fn copy(request: &flow_request::Model) -> RequestCopy {
+    let metadata: Vec<Map<String, Value>> = parsed(&request.request_metadata);
+    RequestCopy {
+        instructions: request.request_instructions.clone(),
+        name: request.request_name.clone(),
+        metadata: Metadata::from(metadata.into_iter().flatten().collect::<Map<_, _>>()),
+    }
+}
+
+async fn store(
+    app: &AppState,
+    caller: Caller,
+    once: Once,
+    made: Made,
+) -> Result<Response, ApiError> {
+    let Made {
+        run,
+        request,
+        plan,
+        triggered,
+        approve,
+    } = made;
+    let new = NewRun::new(run, request, Arc::clone(&plan), triggered)
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    let app = app.clone();
+    detached(async move {
+        let made = once.run(app.db(), move |tx, _| {
+            async move {
+                insert_run(tx, &new).await?;
+                let messages = match approve {
+                    true => approved(tx, &caller, run, &plan).await?,
+                    false => Vec::new(),
+                };
+                let row = queries::of(tx, caller.organization).flow_run(run).await?;
+                let row =
+                    row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
+                Ok((RunView::fresh(row), messages))
+            }
+            .boxed()
+        });
+        let (response, messages) = made.await?;
+        app.announce(messages, None).await;
+        Ok(response)
+    })
+    .await
+}
+
+/// Approves the run that was just made, in the transaction that made it.
+async fn approved(
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    run: RunId,
+    plan: &Plan,
+) -> Result<Vec<Message>, ApiError> {
+    let deciding = Deciding {
+        run,
+        organization: caller.organization,
+        decision: Decision::Approve {
+            actor: caller.actor(),
+            plan_hash: None,
+        },
+        actor: caller.actor(),
+        comment: None,
+        // The plan was made of the catalogue a moment ago.
+        code_current: true,
+    };
+    match decide_within(tx, deciding, plan).await? {
+        Decided::Done { outbox, .. } => Ok(outbox),
+        other => Err(ApiError::Internal(format!(
+            "a new run cannot be approved: {other:?}"
+        ))),
+    }
+}
