@@ -1,0 +1,21 @@
+//! The API called in process, over a fresh SQLite file per test; no worker runs.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+mod bodies;
+mod catalogue;
+mod decisions;
+mod flow_requests;
+mod flow_runs;
+mod flows;
+mod idempotency;
+mod lists;
+mod permissions;
+mod queries;
+mod serving;
+mod surface;
+mod tenants;
+mod tokens;
+mod users;
