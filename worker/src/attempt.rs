@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use neena_engine::Micros;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, Start, TaskError, TaskKey};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -46,7 +47,7 @@ impl Attempt {
                 () = self.stop.cancelled() => {
                     return ended(shared.clock.now(), Outcome::Stopped);
                 }
-                slot = shared.slots.clone().acquire_owned() => slot.ok(),
+                slot = slot(&shared) => slot,
             }
         } else {
             None
@@ -55,7 +56,33 @@ impl Attempt {
         let started = shared.clock.now();
         let outcome = shared.executors.run(operation.kind, call, self.stop).await;
         drop(slot);
-        ended(started, within_limit(outcome))
+        ended(started, judged(outcome, operation.repeatable))
+    }
+}
+
+/// Waits for a slot. Runs are taken only while few wait, so the wait is counted.
+async fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    if let Ok(slot) = shared.slots.clone().try_acquire_owned() {
+        return Some(slot);
+    }
+    let _waiting = Waiting::new(shared);
+    shared.slots.clone().acquire_owned().await.ok()
+}
+
+/// An attempt that waits for a slot, as long as it does.
+struct Waiting<'a>(&'a Shared);
+
+impl Waiting<'_> {
+    fn new(shared: &Shared) -> Waiting<'_> {
+        shared.waiting.fetch_add(1, Ordering::AcqRel);
+        Waiting(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
     }
 }
 
@@ -64,7 +91,11 @@ fn takes_slot(operation: &Operation) -> bool {
     !(operation.pure && operation.kind == neena_engine::flow::Kind::BuiltIn)
 }
 
-fn within_limit(outcome: Outcome) -> Outcome {
+/// Ends that do not tell what the attempt did outside.
+const UNKNOWN_EFFECT: [&str; 3] = ["timeout", "host_crashed", "host_protocol"];
+
+/// An outcome as it may be recorded and retried.
+fn judged(outcome: Outcome, repeatable: bool) -> Outcome {
     match outcome {
         Outcome::Completed(result) if result.text().len() > RESULT_LIMIT => {
             Outcome::Failed(TaskError {
@@ -75,6 +106,9 @@ fn within_limit(outcome: Outcome) -> Outcome {
                 ),
                 retryable: false,
             })
+        }
+        Outcome::Failed(error) if !repeatable && UNKNOWN_EFFECT.contains(&error.kind.as_str()) => {
+            Outcome::Failed(TaskError { retryable: false, ..error })
         }
         outcome => outcome,
     }

@@ -10,6 +10,7 @@ mod held;
 mod intake;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use neena_bus::Bus;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     executors: Arc<Executors>,
     clock: Arc<dyn Clock>,
     slots: Arc<Semaphore>,
+    /// Attempts that wait for a slot.
+    waiting: AtomicUsize,
     held: HeldRuns,
     /// This incarnation; a dead one never returns.
     id: Mutex<WorkerId>,
@@ -85,6 +88,7 @@ impl Worker {
         let id = WorkerId(clock.id());
         let shared = Arc::new(Shared {
             slots: Arc::new(Semaphore::new(settings.slots)),
+            waiting: AtomicUsize::new(0),
             lease_until: Mutex::new(Instant::now()),
             settings,
             store,
@@ -169,9 +173,13 @@ impl Shared {
         Instant::now() < *self.lease_until.lock()
     }
 
-    /// Run slots free now.
+    /// How many more runs may be taken. What could only wait here is left to others, and to later: a
+    /// run that is held through a crash without having started would look as if it had caused it.
     fn free(&self) -> usize {
-        self.settings.runs.saturating_sub(self.held.len())
+        let places = self.settings.runs.saturating_sub(self.held.len());
+        // A quarter more than can start keeps the slots busy while the next claim is on its way.
+        let slots = self.slots.available_permits() + self.settings.slots.div_ceil(4);
+        places.min(slots.saturating_sub(self.waiting.load(Ordering::Acquire)))
     }
 }
 

@@ -37,8 +37,14 @@ impl Seen {
         let all = server.get("/flow_runs/all?limit=1000").await;
         let runs = all.as_array().unwrap();
         runs.iter().for_each(|run| self.check(run));
-        runs.iter().filter(|run| run["status"] == "completed").count()
+        runs.iter().filter(|run| run["status"] == "completed" || condemned(run)).count()
     }
+}
+
+/// A run that was caught by three kills in a row before it could record anything looks as if it had
+/// caused them, and is ended as that.
+fn condemned(run: &Value) -> bool {
+    run["status"] == "failed" && run["reason"] == "worker_crash"
 }
 
 fn put<'a>(file: &str, inputs: &'a [usize]) -> (&'static str, Value, &'a [usize]) {
@@ -59,7 +65,7 @@ async fn runs_end_once_whenever_the_server_is_killed() {
             &[
                 ("core.echo", json!({ "n": 1 }), &[]),
                 put(&file, &[0]),
-                ("core.sleep", json!({ "seconds": 0.3 }), &[0]),
+                ("core.sleep", json!({ "seconds": 0.12 }), &[0]),
                 put(&file, &[1, 2]),
                 ("core.evaluate", json!({ "expression": "tasks.step_3.result ~ '!'" }), &[3]),
                 put(&file, &[4]),
@@ -92,7 +98,18 @@ async fn runs_end_once_whenever_the_server_is_killed() {
     while seen.look(&server).await < RUNS {
         assert!(Instant::now() < deadline, "not all runs have ended");
     }
-    assert_eq!(seen.0.len(), RUNS * 6, "one outcome per task of each run");
+    let all = server.get("/flow_runs/all?limit=1000").await;
+    let unlucky: Vec<&Value> = all.as_array().unwrap().iter().filter(|run| condemned(run)).collect();
+    println!("{struck} kills met runs under way; {} runs were condemned", unlucky.len());
+    for run in &unlucky {
+        let id = run["id"].as_str().unwrap();
+        server.put(&format!("/flow_runs/retry?flow_run_id={id}")).await;
+        let ended = server.ended(id, Duration::from_secs(20)).await;
+        assert_eq!(ended["status"], "completed", "{ended:#}");
+    }
+    let unlucky = unlucky.len();
+    assert!(unlucky <= RUNS / 20, "too many runs were condemned");
+    assert!(seen.0.len() >= (RUNS - unlucky) * 6, "one outcome per task of each run");
     let keys: BTreeSet<String> = lines(&sink).into_iter().collect();
     assert_eq!(keys.len(), RUNS * 3, "each effect happened, under its own key");
     for run in runs {
