@@ -167,4 +167,5 @@ fn conflict(what: impl Into<String>) -> Refused {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
