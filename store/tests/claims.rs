@@ -21,6 +21,7 @@ on_every_store! {
     a_suspect_is_taken_alone,
     progress_clears_a_suspicion,
     a_cancelled_run_that_was_held_is_claimed_to_be_cleaned_up,
+    a_closing_run_that_has_an_owner_is_not_taken,
 }
 
 async fn only_an_approved_run_can_be_claimed(world: World) {
@@ -300,4 +301,20 @@ async fn a_cancelled_run_that_was_held_is_claimed_to_be_cleaned_up(world: World)
         world.row(held.run).await.reason.as_deref(),
         Some("cancelled by 1@example.com")
     );
+}
+
+async fn a_closing_run_that_has_an_owner_is_not_taken(world: World) {
+    let held = world.held().await;
+    world.decide(held.run, cancel(1)).await;
+    assert!(world.take(held.run).await.is_none());
+    let claim = claim(world.worker(Duration::from_secs(10)).await);
+    assert!(
+        world
+            .store
+            .claim(&claim, Which::Next(10))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(world.record(&held, hold(vec![])).await.held);
 }

@@ -1,0 +1,126 @@
+//! What happens even if nobody else is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use neena_bus::{Keeper, Kept, Relay};
+use neena_engine::ids::ClaimId;
+use neena_engine::run::{Record, Then};
+use neena_store::{Batch, Claim, Entry, Held, MemoryStore, Store, Which, WorkerCard};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::harness::{LEASE, Recorder, approved, counted, settle, worker};
+
+async fn held(store: &MemoryStore, lease: Duration) -> Held {
+    let run = approved(store).await[0].run;
+    let card = WorkerCard {
+        id: worker(1),
+        name: "one".into(),
+        slots: 1,
+        lease,
+    };
+    store.join(&card).await.unwrap();
+    let claim = Claim {
+        worker: worker(1),
+        id: ClaimId(Uuid::now_v7()),
+        plan_v: 1,
+    };
+    store
+        .claim(&claim, Which::Named(&[run]))
+        .await
+        .unwrap()
+        .remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_due_run_is_woken_and_told_of() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    let held = held(&store, LEASE).await;
+    let wake_at = Some(store.now().await.unwrap().after(Duration::from_secs(2)));
+    let then = Then::Park {
+        wake_at,
+        reason: None,
+    };
+    let record = Record {
+        seq: 1,
+        then,
+        urgent: true,
+        ..Record::default()
+    };
+    let entry = Entry {
+        run: held.run,
+        claim: held.claim,
+        seen: held.inbox_seq,
+        record,
+    };
+    store
+        .commit(&Batch {
+            entries: vec![entry],
+            durable: true,
+        })
+        .await
+        .unwrap();
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    assert_eq!(keeper.run_once().await.unwrap(), Kept::default());
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(
+        keeper.run_once().await.unwrap(),
+        Kept {
+            woken: 1,
+            buried: 0,
+            found: 0
+        }
+    );
+    relay.close().await;
+    assert_eq!(
+        counted(&bus.published.lock().unwrap())["flow_run.resumed"],
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn forgotten_messages_are_published_by_a_keeper() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    // Committed by a process that died before it could publish.
+    approved(&store).await;
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    assert_eq!(keeper.run_once().await.unwrap().found, 0);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 1);
+    assert_eq!(keeper.run_once().await.unwrap().found, 0);
+    relay.close().await;
+    assert_eq!(bus.published.lock().unwrap().len(), 1);
+    assert_eq!(store.outbox(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dead_are_buried_once_the_database_did_well_for_a_lease() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    held(&store, Duration::from_secs(1)).await;
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    // The lease is over, but this keeper does not know the database for long enough.
+    assert_eq!(keeper.run_once().await.unwrap().buried, 0);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(keeper.run_once().await.unwrap().buried, 1);
+    relay.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_looks_every_second_until_it_is_stopped() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    approved(&store).await;
+    let stop = CancellationToken::new();
+    let keeper = tokio::spawn(Keeper::new(store.clone(), outlet, LEASE).run(stop.clone()));
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    settle().await;
+    assert_eq!(bus.published.lock().unwrap().len(), 1);
+    stop.cancel();
+    keeper.await.unwrap();
+    relay.close().await;
+}
