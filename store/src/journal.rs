@@ -2,7 +2,7 @@
 //!
 //! Records are written at once when nothing is being written, and together when much happens at the same time.
 //! One batch is in flight; what nobody waits for rides along with what is urgent, or is written lazily
-//! after [`LINGER`]. The records of a run are written in their order.
+//! after 50 ms. The records of a run are written in their order.
 
 mod limits;
 mod pending;
@@ -72,7 +72,8 @@ impl Journal {
     /// for one that is not urgent, that is when a later one of its run is. If the store refuses the data of a
     /// record, it and all later ones of the run are not written and answer so, until the caller has
     /// seen the first of these answers.
-    pub async fn push(&self, mut entry: Entry) -> Res<Pending> {
+    pub async fn push(&self, entry: Entry) -> Res<Pending> {
+        let mut entry = Some(entry);
         loop {
             let room = self.shared.room.notified();
             tokio::pin!(room);
@@ -81,12 +82,9 @@ impl Journal {
             if self.shared.stop.is_cancelled() {
                 return Err(closed());
             }
-            match self.shared.try_push(entry) {
-                Ok(pending) => {
-                    self.shared.work.notify_one();
-                    return Ok(pending);
-                }
-                Err(back) => entry = back,
+            if let Some(pending) = self.shared.try_push(&mut entry) {
+                self.shared.work.notify_one();
+                return Ok(pending);
             }
             tokio::select! {
                 () = room => {}
@@ -107,14 +105,13 @@ impl Journal {
 }
 
 impl Shared {
-    /// Queues an entry, or gives it back if there is no room.
-    fn try_push(&self, entry: Entry) -> Result<Pending, Entry> {
+    /// Takes the entry and queues it, if there is room.
+    fn try_push(&self, entry: &mut Option<Entry>) -> Option<Pending> {
         let mut queues = self.queues.lock();
-        if queues.has_room() {
-            Ok(queues.push(entry, Instant::now()))
-        } else {
-            Err(entry)
+        if !queues.has_room() {
+            return None;
         }
+        entry.take().map(|entry| queues.push(entry, Instant::now()))
     }
 }
 

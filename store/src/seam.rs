@@ -207,7 +207,7 @@ pub struct Deciding {
 #[derive(Clone, Debug)]
 pub enum Decided {
     Done {
-        live: Option<LiveRun>,
+        live: Option<Box<LiveRun>>,
         outbox: Vec<Message>,
         poke: Option<WorkerId>,
     },

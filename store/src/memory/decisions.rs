@@ -80,7 +80,7 @@ impl State {
             .and_then(|live| live.owner)
             .filter(|_| change.poke);
         Decided::Done {
-            live: change.live,
+            live: change.live.map(Box::new),
             outbox,
             poke,
         }

@@ -207,7 +207,7 @@ async fn apply(
         .and_then(|live| live.owner)
         .filter(|_| change.poke);
     Ok(Decided::Done {
-        live: change.live,
+        live: change.live.map(Box::new),
         outbox: messages,
         poke,
     })

@@ -1,0 +1,197 @@
+//! What a commit costs on this machine, through the writer the server uses: the latency of a durable unit
+//! alone, units per second when many wait, rows per second in the journal's batches.
+//!
+//! `cargo run --release -p neena-store --example commit_latency [FOLDER]`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use neena_engine::ids::{ClaimId, FlowId, OrganizationId, RunId, TaskRunId, WorkerId};
+use neena_engine::run::{Record, TaskKey, TaskRow, TaskStatus, Then};
+use neena_engine::{Hash, Json, Micros};
+use neena_store::entities::{live_run, organization};
+use neena_store::{Batch, Db, Durability, Entry, SqlStore, Store, StoreError};
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use uuid::Uuid;
+
+type Failed = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failed> {
+    let folder = std::env::args_os()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    for durability in [Durability::Full, Durability::Fast] {
+        let folder = folder.join(format!("neena-commits-{}", Uuid::now_v7()));
+        std::fs::create_dir_all(&folder)?;
+        let db = Db::sqlite(&folder.join("neena.db"), durability).await?;
+        db.migrate().await?;
+        println!("{durability:?}:");
+        alone(&db).await?;
+        together(&db, 8, 500).await?;
+        together(&db, 64, 100).await?;
+        batches(&db, 100, 100).await?;
+        batches(&db, 500, 40).await?;
+        db.close().await;
+        std::fs::remove_dir_all(&folder)?;
+    }
+    Ok(())
+}
+
+async fn insert(db: &Db) -> Result<(), StoreError> {
+    db.unit(|tx| {
+        Box::pin(async move {
+            let id = Uuid::now_v7();
+            let name = id.to_string();
+            let row = organization::Model {
+                id,
+                external_id: name.clone(),
+                name,
+                created_at: 0,
+            };
+            row.into_active_model().insert(tx).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// One unit at a time.
+async fn alone(db: &Db) -> Result<(), Failed> {
+    let mut times = Vec::with_capacity(200);
+    for _ in 0..200 {
+        let start = Instant::now();
+        insert(db).await?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    let at = |share: usize| times[times.len() * share / 100];
+    println!(
+        "  a unit alone: median {:?}, p95 {:?}, p99 {:?}",
+        at(50),
+        at(95),
+        at(99)
+    );
+    Ok(())
+}
+
+/// `callers` that each wait for one unit after the other.
+async fn together(db: &Db, callers: usize, each: usize) -> Result<(), Failed> {
+    let (start, before) = (Instant::now(), db.commits());
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    insert(&db).await?;
+                }
+                Ok::<(), StoreError>(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    let units = callers * each;
+    let commits = db.commits().durable - before.durable;
+    println!(
+        "  {callers} callers: {:.0} units/s, {commits} commits for {units}",
+        rate(units, start)
+    );
+    Ok(())
+}
+
+/// Batches of `rows` outcomes, one after the other, as the journal writes them.
+async fn batches(db: &Db, rows: u32, times: u32) -> Result<(), Failed> {
+    let store = Arc::new(SqlStore::new(db.clone()));
+    let (run, claim) = (RunId(Uuid::now_v7()), ClaimId(Uuid::now_v7()));
+    hold(db, run, claim).await?;
+    let start = Instant::now();
+    for batch in 0..times {
+        let rows = (0..rows)
+            .map(|row| outcome(run, batch * rows + row))
+            .collect();
+        let record = Record {
+            seq: 1,
+            rows,
+            attempts: Vec::new(),
+            then: Then::Hold,
+            urgent: true,
+        };
+        let entries = vec![Entry {
+            run,
+            claim,
+            seen: 0,
+            record,
+        }];
+        let verdicts = store
+            .commit(&Batch {
+                entries,
+                durable: true,
+            })
+            .await?;
+        assert!(verdicts[0].held);
+    }
+    let per_batch = start.elapsed() / times;
+    let written = usize::try_from(rows * times)?;
+    println!(
+        "  batches of {rows}: {:.0} rows/s, {per_batch:?} each",
+        rate(written, start)
+    );
+    Ok(())
+}
+
+/// A live row that is held under `claim`.
+async fn hold(db: &Db, run: RunId, claim: ClaimId) -> Result<(), StoreError> {
+    let hash = Hash::of(b"").to_string();
+    let row = live_run::Model {
+        run_id: run.0,
+        organization_id: OrganizationId(Uuid::nil()).0,
+        flow_id: FlowId(Uuid::nil()).0,
+        phase: "running".to_owned(),
+        intent: None,
+        owner: Some(WorkerId(Uuid::nil()).0),
+        claim: Some(claim.0),
+        epoch: 1,
+        claims: 1,
+        inbox_seq: 0,
+        wake_at: None,
+        ready_at: None,
+        deadline_at: None,
+        priority: 0,
+        plan_hash: hash.clone(),
+        approved_hash: Some(hash),
+        plan_v: 1,
+    };
+    db.unit(|tx| {
+        Box::pin(async move {
+            row.into_active_model().insert(tx).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+fn outcome(run: RunId, index: u32) -> TaskRow {
+    TaskRow {
+        key: TaskKey { index, item: None },
+        id: TaskRunId::of(run, index, None),
+        status: TaskStatus::Completed,
+        attempt: 1,
+        attempts_before: 0,
+        start_time: Some(Micros(1)),
+        end_time: Some(Micros(2)),
+        due_at: None,
+        result: Some(Json::trusted(
+            r#"{"text":"a result of the usual size","count":12345}"#,
+        )),
+        error: None,
+        prep_answer: Some(Json::trusted(r#"{"parameters":[]}"#)),
+    }
+}
+
+fn rate(count: usize, since: Instant) -> f64 {
+    // Counts are small: nothing is lost.
+    count as f64 / since.elapsed().max(Duration::from_nanos(1)).as_secs_f64()
+}
