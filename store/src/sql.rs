@@ -34,8 +34,8 @@ use crate::{
     WorkerCard,
 };
 
-/// Graphs kept parsed: as many flow versions run at the same time.
-const GRAPHS: u64 = 1_024;
+/// Graphs kept parsed, by the bytes of their texts.
+const GRAPHS: u64 = 64 << 20;
 /// Claims known to have noted their run's start.
 const STARTED: u64 = 10_000;
 

@@ -149,9 +149,10 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
+                // At most once a second; behind the jobs it would never have its turn when it is needed.
+                Some(()) = self.settles.recv() => self.checkpoint().await,
                 Some(job) = self.api.recv() => self.group(job, true).await,
                 Some(job) = self.urgent.recv() => self.group(job, true).await,
-                Some(()) = self.settles.recv() => self.checkpoint().await,
                 Some(job) = self.lazy.recv() => self.group(job, false).await,
                 () = stop.cancelled() => break,
                 else => break,

@@ -51,6 +51,7 @@ async fn the_hot_statements_use_their_indexes() {
     for (sql, index) in [
         (
             "SELECT run_id FROM live_runs WHERE owner IS NULL AND phase IN ('ready', 'closing') \
+             AND (phase = 'closing' OR approved_hash = plan_hash) AND plan_v <= 1 AND claims < 2 \
              ORDER BY priority DESC, ready_at LIMIT 5",
             "live_runs_ready",
         ),
