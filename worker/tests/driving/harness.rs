@@ -1,0 +1,246 @@
+//! A worker, and everything it works with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use neena_bus::{Bus, InProcess, Keeper, Relay};
+use neena_engine::Micros;
+use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
+use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId};
+use neena_engine::plan::{
+    Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy,
+};
+use neena_engine::run::{Actor, Decision, RunStatus, TaskRow, TaskStatus};
+use neena_store::{Decided, Deciding, Journal, MemoryStore, NewRun, Outlet, Store};
+use neena_worker::executors::Executors;
+use neena_worker::{DatabaseClock, Settings, Worker};
+use serde_json::Map;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::scripted::{DIGEST, Scripted};
+
+/// One step of a flow: what it does, and what it waits for.
+pub struct Step {
+    pub method: &'static str,
+    pub inputs: &'static [u32],
+    pub repeatable: bool,
+    pub attempts: u32,
+    pub delay_ms: u64,
+}
+
+/// A repeatable step with one attempt.
+pub fn step(method: &'static str, inputs: &'static [u32]) -> Step {
+    Step {
+        method,
+        inputs,
+        repeatable: true,
+        attempts: 1,
+        delay_ms: 0,
+    }
+}
+
+pub struct World {
+    pub store: Arc<MemoryStore>,
+    pub bus: Arc<InProcess>,
+    pub script: Arc<Scripted>,
+    pub outlet: Outlet,
+    journal: Journal,
+    relay: Relay,
+    stop: CancellationToken,
+    runs: u128,
+}
+
+impl World {
+    pub fn new() -> World {
+        let store = Arc::new(MemoryStore::new());
+        let bus = Arc::new(InProcess::new());
+        let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+        let journal = Journal::start(store.clone(), outlet.clone());
+        let stop = CancellationToken::new();
+        let keeper = Keeper::new(store.clone(), outlet.clone(), Duration::from_secs(10));
+        tokio::spawn(keeper.run(stop.clone()));
+        World {
+            store,
+            bus,
+            script: Scripted::new(),
+            outlet,
+            journal,
+            relay,
+            stop,
+            runs: 0,
+        }
+    }
+
+    pub async fn worker(&self, slots: usize) -> Worker {
+        let settings = Settings {
+            name: "test".into(),
+            slots,
+            runs: 16,
+            lease: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+        };
+        let now = self.store.now().await.unwrap();
+        Worker::start(
+            settings,
+            self.store.clone(),
+            self.bus.clone(),
+            self.journal.clone(),
+            Arc::new(Executors::with_python(self.script.clone())),
+            Arc::new(DatabaseClock::new(now)),
+        )
+        .await
+        .unwrap()
+    }
+
+    /// A run of these steps, approved.
+    pub async fn run(&mut self, steps: &[Step]) -> RunId {
+        let run = self.waiting(steps);
+        self.decide(run, approve()).await;
+        run
+    }
+
+    /// A run of these steps that waits for approval.
+    pub fn waiting(&mut self, steps: &[Step]) -> RunId {
+        self.runs += 1;
+        let run = RunId(Uuid::from_u128(self.runs));
+        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan(steps), None).unwrap();
+        self.store.insert_run(&new);
+        run
+    }
+
+    pub async fn decide(&self, run: RunId, decision: Decision) -> Decided {
+        let deciding = Deciding {
+            run,
+            organization: OrganizationId(Uuid::nil()),
+            decision,
+            actor: actor(),
+            comment: None,
+            code_current: true,
+        };
+        let decided = self.store.decide(&deciding).await.unwrap();
+        if let Decided::Done { outbox, poke, .. } = &decided {
+            self.outlet.hand(outbox.clone());
+            if let Some(worker) = poke {
+                self.bus.poke(*worker, run).await;
+            }
+        }
+        decided
+    }
+
+    /// Lets time pass until the run has ended.
+    pub async fn ended(&self, run: RunId) -> RunStatus {
+        self.until(|| self.status(run).is_final()).await;
+        self.status(run)
+    }
+
+    /// Lets time pass, a little at a time, until `so`.
+    pub async fn until(&self, so: impl Fn() -> bool) {
+        for _ in 0..100_000 {
+            if so() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("what was waited for does not come");
+    }
+
+    pub fn status(&self, run: RunId) -> RunStatus {
+        self.store.run(run).unwrap().run.status
+    }
+
+    pub async fn rows(&self, run: RunId) -> BTreeMap<u32, TaskRow> {
+        let history = self.store.load(run).await.unwrap();
+        history.rows.into_iter().map(|row| (row.key.index, row)).collect()
+    }
+
+    pub async fn statuses(&self, run: RunId) -> Vec<TaskStatus> {
+        self.rows(run).await.values().map(|row| row.status).collect()
+    }
+
+    pub async fn close(self) {
+        self.stop.cancel();
+        self.journal.close().await;
+        self.relay.close().await;
+    }
+}
+
+pub fn actor() -> Actor {
+    Actor {
+        user: UserId(Uuid::from_u128(7)),
+        email: "someone@example.com".into(),
+        way: "test",
+    }
+}
+
+pub fn approve() -> Decision {
+    Decision::Approve {
+        actor: actor(),
+        plan_hash: None,
+    }
+}
+
+fn plan(steps: &[Step]) -> Arc<Plan> {
+    let operations = (0u32..).zip(steps).map(|(index, step)| operation(index, step));
+    let edges = (0u32..).zip(steps).flat_map(|(index, step)| {
+        step.inputs.iter().map(move |input| (*input, index))
+    });
+    let mut edges: Vec<(u32, u32)> = edges.collect();
+    edges.sort_unstable();
+    let body = GraphBody {
+        v: PLAN_V,
+        operations: operations.collect(),
+        edges,
+        on_failure: OnFailure::Stop,
+        timeout_ms: None,
+    };
+    let graph = Arc::new(Graph::new(&body).unwrap());
+    let head = Head {
+        v: PLAN_V,
+        organization: Uuid::nil(),
+        flow: Uuid::nil(),
+        flow_name: "test".into(),
+        flow_version: 1,
+        graph: graph.hash(),
+        request: RequestCopy {
+            instructions: "run it".into(),
+            name: None,
+            metadata: Map::new().into(),
+        },
+        triggered_by: "someone@example.com".into(),
+        policy: Policy { count: 1 },
+    };
+    Arc::new(Plan::make(graph, head).unwrap())
+}
+
+fn operation(index: u32, step: &Step) -> Operation {
+    Operation {
+        index,
+        name: format!("step {index}"),
+        instruction: None,
+        definition: Uuid::nil(),
+        integration: "scripted".into(),
+        kind: Kind::Python,
+        method: step.method.into(),
+        code_digest: DIGEST.into(),
+        pure: false,
+        repeatable: step.repeatable,
+        parameters: Vec::new(),
+        arguments: Arguments::Given(BTreeMap::new()),
+        when: None,
+        trigger_rule: TriggerRule::AllSuccess,
+        retry: Retry {
+            max_attempts: step.attempts,
+            delay_ms: step.delay_ms,
+            backoff: Backoff::Constant,
+            max_delay_ms: step.delay_ms,
+        },
+        timeout_ms: None,
+    }
+}
+
+/// The time by the store's clock.
+pub async fn now(world: &World) -> Micros {
+    world.store.now().await.unwrap()
+}

@@ -1,0 +1,7 @@
+//! The worker on its seams: the store in memory, the bus of one process, scripted tasks, paused time.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod behaviour;
+mod harness;
+mod scripted;
