@@ -14,7 +14,11 @@ pub struct Bare(Db);
 impl Bare {
     pub async fn open(path: &Path) -> anyhow::Result<Bare> {
         let db = Db::sqlite(path, Durability::Full).await?;
-        execute(&db, "CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, body TEXT)").await?;
+        execute(
+            &db,
+            "CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, body TEXT)",
+        )
+        .await?;
         Ok(Bare(db))
     }
 
@@ -22,8 +26,11 @@ impl Bare {
     pub async fn commits(&self, count: u64) -> anyhow::Result<Duration> {
         let began = Instant::now();
         for _ in 0..count {
-            execute(&self.0, "INSERT INTO bare (body) VALUES ('a row of about the size of a task run')")
-                .await?;
+            execute(
+                &self.0,
+                "INSERT INTO bare (body) VALUES ('a row of about the size of a task run')",
+            )
+            .await?;
         }
         Ok(began.elapsed())
     }
@@ -32,7 +39,9 @@ impl Bare {
 async fn execute(db: &Db, sql: &'static str) -> anyhow::Result<()> {
     db.unit(move |tx| {
         async move {
-            tx.execute_unprepared(sql).await.map_err(|error| StoreError::Refused(error.to_string()))?;
+            tx.execute_unprepared(sql)
+                .await
+                .map_err(|error| StoreError::Refused(error.to_string()))?;
             Ok::<(), StoreError>(())
         }
         .boxed()

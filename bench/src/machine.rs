@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use futures_util::FutureExt;
 use neena::{Embedded, Options};
 use neena_engine::flow::{Catalogue, Definition, Flow, FlowSpec, Kind, Parameter, built_ins};
 use neena_engine::ids::{FlowRequestId, RunId, TaskDefinitionId, UserId};
@@ -15,7 +16,6 @@ use neena_engine::{Hash, Json};
 use neena_store::entities::flow_run;
 use neena_store::{Decided, Deciding, Durability, NewRun, StoreError, insert_run};
 use neena_worker::executors::{Call, Executor, PythonHosts};
-use futures_util::FutureExt;
 use sea_orm::EntityTrait;
 use serde_json::Map;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,12 @@ impl Machine {
             integrations: vec![steps.clone()],
         })
         .await?;
-        let hosts = embedded.hosting.as_ref().context("no Python")?.hosts().clone();
+        let hosts = embedded
+            .hosting
+            .as_ref()
+            .context("no Python")?
+            .hosts()
+            .clone();
         let (found, _) = hosts.find(&steps).await?;
         let digest = found.first().context("no integration")?.code_digest.clone();
         let mut catalogue: Catalogue = built_ins()
@@ -95,9 +100,20 @@ impl Machine {
             let definition = python_step(method, pure, &digest);
             catalogue.insert(definition.id, Arc::new(definition));
         }
-        let methods = catalogue.values().map(|one| (one.method.clone(), one.id)).collect();
+        let methods = catalogue
+            .values()
+            .map(|one| (one.method.clone(), one.id))
+            .collect();
         let bare = Bare::open(&dir.path().join("bare.db")).await?;
-        Ok(Machine { embedded, hosts, bare, digest, catalogue, methods, _dir: dir })
+        Ok(Machine {
+            embedded,
+            hosts,
+            bare,
+            digest,
+            catalogue,
+            methods,
+            _dir: dir,
+        })
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {
@@ -150,11 +166,18 @@ impl Machine {
                 async move { insert_run(tx, &new).await.map_err(StoreError::from) }.boxed()
             })
             .await?;
-        let actor = Actor { user: UserId(Uuid::nil()), email: "bench".into(), way: "bench" };
+        let actor = Actor {
+            user: UserId(Uuid::nil()),
+            email: "bench".into(),
+            way: "bench",
+        };
         let deciding = Deciding {
             run,
             organization,
-            decision: Decision::Approve { actor: actor.clone(), plan_hash: None },
+            decision: Decision::Approve {
+                actor: actor.clone(),
+                plan_hash: None,
+            },
             actor,
             comment: None,
             code_current: true,
@@ -178,7 +201,9 @@ impl Machine {
     async fn ended(&self, run: RunId) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let row = flow_run::Entity::find_by_id(run.0).one(self.embedded.db.reader()).await?;
+            let row = flow_run::Entity::find_by_id(run.0)
+                .one(self.embedded.db.reader())
+                .await?;
             let row = row.context("the run is gone")?;
             match row.status.parse::<RunStatus>()? {
                 RunStatus::Completed => return Ok(()),

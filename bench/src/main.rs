@@ -60,7 +60,11 @@ mod tests {
         let machine = machine::Machine::start(&PathBuf::from(python)).await?;
         for scenario in scenario::choose(&[])? {
             let figure = scenario.measure(&machine, 3).await?;
-            assert_eq!(figure.durable_commits, scenario.commits, "{}", scenario.name);
+            assert_eq!(
+                figure.durable_commits, scenario.commits,
+                "{}",
+                scenario.name
+            );
         }
         machine.stop().await
     }

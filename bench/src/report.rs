@@ -27,21 +27,37 @@ pub struct Figure {
 pub fn spread(mut times: Vec<Duration>) -> (f64, f64, f64) {
     times.sort_unstable();
     let millis = |at: usize| times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3);
-    (millis(times.len() / 2), millis(0), millis(times.len().saturating_sub(1)))
+    (
+        millis(times.len() / 2),
+        millis(0),
+        millis(times.len().saturating_sub(1)),
+    )
 }
 
 /// A table for people.
 pub fn table(figures: &[Figure]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
-        "scenario", "tasks", "durable", "lazy", "median ms", "min–max ms", "floor ms", "× floor",
-        "goal ms", "µs/task",
+        "scenario",
+        "tasks",
+        "durable",
+        "lazy",
+        "median ms",
+        "min–max ms",
+        "floor ms",
+        "× floor",
+        "goal ms",
+        "µs/task",
     ]);
     for figure in figures {
         let goal = figure.goal_ms.map_or_else(
             || "–".to_owned(),
             |goal| {
-                let met = if figure.median_ms <= goal { "met" } else { "missed" };
+                let met = if figure.median_ms <= goal {
+                    "met"
+                } else {
+                    "missed"
+                };
                 format!("{goal:.1} {met}")
             },
         );
@@ -53,7 +69,10 @@ pub fn table(figures: &[Figure]) -> String {
             format!("{:.2}", figure.median_ms),
             format!("{:.2}–{:.2}", figure.min_ms, figure.max_ms),
             format!("{:.2}", figure.floor_ms),
-            format!("{:.2}", figure.median_ms / figure.floor_ms.max(f64::EPSILON)),
+            format!(
+                "{:.2}",
+                figure.median_ms / figure.floor_ms.max(f64::EPSILON)
+            ),
             goal,
             format!("{:.1}", figure.median_ms * 1e3 / figure.tasks as f64),
         ]);

@@ -91,7 +91,9 @@ pub fn choose(names: &[String]) -> anyhow::Result<Vec<Scenario>> {
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("no scenario `{unknown}`; there are {}", known.join(", "));
     }
-    Ok(all.filter(|scenario| names.iter().any(|name| name == scenario.name)).collect())
+    Ok(all
+        .filter(|scenario| names.iter().any(|name| name == scenario.name))
+        .collect())
 }
 
 impl Scenario {
@@ -166,6 +168,10 @@ impl Scenario {
 }
 
 fn arguments(method: &str) -> Map<String, Value> {
-    let value = if method.starts_with("core.") { json!({ "n": 1 }) } else { json!({ "n": 10 }) };
+    let value = if method.starts_with("core.") {
+        json!({ "n": 1 })
+    } else {
+        json!({ "n": 10 })
+    };
     value.as_object().cloned().unwrap_or_default()
 }

@@ -71,7 +71,10 @@ impl Embedded {
         let (outlet, relay) = Relay::start(store.clone(), bus.clone());
         let journal = Journal::start(store.clone(), outlet.clone());
         // The lock on the data directory proves that every earlier owner is gone.
-        let freed = store.bury_all().await.context("cannot free the runs of an earlier process")?;
+        let freed = store
+            .bury_all()
+            .await
+            .context("cannot free the runs of an earlier process")?;
         outlet.hand(freed);
         let stop_keeper = CancellationToken::new();
         let keeper = Keeper::new(store.clone(), outlet.clone(), options.lease);
@@ -119,10 +122,15 @@ impl Embedded {
 
     /// Lets running tasks finish within the grace, records what they gave, and closes everything.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.worker.stop().await.context("the worker did not stop in good order")?;
+        self.worker
+            .stop()
+            .await
+            .context("the worker did not stop in good order")?;
         self.journal.close().await;
         self.stop_keeper.cancel();
-        self.keeper.await.context("the keeper did not stop in good order")?;
+        self.keeper
+            .await
+            .context("the keeper did not stop in good order")?;
         self.relay.close().await;
         self.db.close().await;
         Ok(())
@@ -180,7 +188,11 @@ async fn register(
             .await
             .map_err(|problem| anyhow!("cannot register {}: {problem:?}", path.display()))?;
         for hosted in &found {
-            hosting.hosts().register(hosted).await.with_context(|| format!("cannot load {}", path.display()))?;
+            hosting
+                .hosts()
+                .register(hosted)
+                .await
+                .with_context(|| format!("cannot load {}", path.display()))?;
             info!(integration = %hosted.short_name, digest = %hosted.code_digest, "hosted");
         }
     }

@@ -47,9 +47,16 @@ impl LocalHosting {
 #[async_trait]
 impl Hosting for LocalHosting {
     async fn host(&self, short_name: &str, digest: &str, path: &Path) -> Result<(), String> {
-        let (found, _) = self.0.find(path).await.map_err(|problem| problem.to_string())?;
+        let (found, _) = self
+            .0
+            .find(path)
+            .await
+            .map_err(|problem| problem.to_string())?;
         let Some(hosted) = found.iter().find(|hosted| hosted.short_name == short_name) else {
-            return Err(format!("there is no integration `{short_name}` at {}", path.display()));
+            return Err(format!(
+                "there is no integration `{short_name}` at {}",
+                path.display()
+            ));
         };
         if hosted.code_digest != digest {
             return Err(format!(
@@ -58,6 +65,9 @@ impl Hosting for LocalHosting {
                 hosted.code_digest
             ));
         }
-        self.0.register(hosted).await.map_err(|problem| problem.to_string())
+        self.0
+            .register(hosted)
+            .await
+            .map_err(|problem| problem.to_string())
     }
 }

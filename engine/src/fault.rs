@@ -53,7 +53,11 @@ pub struct Fault {
 impl Fault {
     /// A fault at `loc`.
     pub fn new(loc: Vec<Loc>, kind: &'static str, msg: impl Into<String>) -> Fault {
-        Fault { loc, msg: msg.into(), kind }
+        Fault {
+            loc,
+            msg: msg.into(),
+            kind,
+        }
     }
 }
 

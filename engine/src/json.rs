@@ -29,7 +29,10 @@ impl Json {
 
     /// Takes a text that is known to be JSON: written by us, or read back from the store.
     pub fn trusted(text: impl Into<Box<str>>) -> Json {
-        Json(Arc::new(Document { text: text.into(), value: OnceLock::new() }))
+        Json(Arc::new(Document {
+            text: text.into(),
+            value: OnceLock::new(),
+        }))
     }
 
     /// The JSON of any serializable value; `null` for one that JSON cannot hold.
@@ -49,9 +52,9 @@ impl Json {
 
     /// The document as a value for expressions; parsed at the first call.
     pub fn value(&self) -> &Value {
-        self.0.value.get_or_init(|| {
-            serde_json::from_str::<Value>(self.text()).unwrap_or_default()
-        })
+        self.0
+            .value
+            .get_or_init(|| serde_json::from_str::<Value>(self.text()).unwrap_or_default())
     }
 }
 

@@ -9,7 +9,9 @@ mod row;
 mod status;
 
 pub use body::{failure_body, result_body};
-pub use decide::{Actor, Change, Decision, Facts, Final, Refused, RunChange, Vote, VoteKind, decide};
+pub use decide::{
+    Actor, Change, Decision, Facts, Final, Refused, RunChange, Vote, VoteKind, decide,
+};
 pub use live::{Intent, LiveRun, Phase};
 pub use machine::{Command, Event, History, Outcome, Run, Standing, Start, TaskError};
 pub use row::{Attempt, Ending, Record, TaskKey, TaskRow, Then};

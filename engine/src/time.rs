@@ -6,14 +6,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Microseconds since the Unix epoch, by the database's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Micros(pub i64);
 
 impl Micros {
     /// This moment and `wait` later; saturates instead of wrapping.
     pub fn after(self, wait: Duration) -> Micros {
-        Micros(self.0.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)))
+        Micros(
+            self.0
+                .saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long from `earlier` to this moment; zero if it is not earlier.

@@ -40,7 +40,12 @@ impl Attempt {
     /// Waits for a slot where the task takes one, then runs it.
     pub async fn run(self, shared: Arc<Shared>, operation: Operation, call: Call) -> Ended {
         let (key, attempt) = (call.key, call.attempt);
-        let ended = |started, outcome| Ended { key, attempt, started, outcome };
+        let ended = |started, outcome| Ended {
+            key,
+            attempt,
+            started,
+            outcome,
+        };
         let slot = if takes_slot(&operation) {
             tokio::select! {
                 biased;
@@ -108,18 +113,17 @@ fn judged(outcome: Outcome, repeatable: bool) -> Outcome {
             })
         }
         Outcome::Failed(error) if !repeatable && UNKNOWN_EFFECT.contains(&error.kind.as_str()) => {
-            Outcome::Failed(TaskError { retryable: false, ..error })
+            Outcome::Failed(TaskError {
+                retryable: false,
+                ..error
+            })
         }
         outcome => outcome,
     }
 }
 
 /// The call behind a start.
-pub(crate) fn call(
-    run: neena_engine::ids::RunId,
-    operation: &Operation,
-    start: Start,
-) -> Call {
+pub(crate) fn call(run: neena_engine::ids::RunId, operation: &Operation, start: Start) -> Call {
     Call {
         run,
         key: start.key,

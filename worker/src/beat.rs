@@ -70,9 +70,25 @@ async fn compare(
 /// A run the database says is ours and nobody here drives: its claim's answer was lost.
 async fn release(shared: &Shared, held: Held) {
     warn!(flow_run = %held.run, "giving back a run whose claim was never answered");
-    let record = Record { then: Then::Yield, urgent: true, ..Record::default() };
-    let entry = Entry { run: held.run, claim: held.claim, seen: held.inbox_seq, record };
-    if let Err(problem) = shared.store.commit(&Batch { entries: vec![entry], durable: false }).await {
+    let record = Record {
+        then: Then::Yield,
+        urgent: true,
+        ..Record::default()
+    };
+    let entry = Entry {
+        run: held.run,
+        claim: held.claim,
+        seen: held.inbox_seq,
+        record,
+    };
+    if let Err(problem) = shared
+        .store
+        .commit(&Batch {
+            entries: vec![entry],
+            durable: false,
+        })
+        .await
+    {
         debug!(%problem, "not given back yet; the next beat tries again");
     }
 }

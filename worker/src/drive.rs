@@ -100,13 +100,18 @@ impl Drive {
 
     /// Drives the run until it is parked, ended, given back or lost.
     pub async fn go(mut self, history: &History) {
-        let standing = Standing { phase: self.held.phase, intent: self.held.intent };
+        let standing = Standing {
+            phase: self.held.phase,
+            intent: self.held.intent,
+        };
         match self.unhosted(history) {
             Some(missing) if self.held.claims < CONDEMNED_AT => self.park_unhosted(&missing),
             _ => self.claim(standing),
         }
         let over = self.turn().await;
-        self.attempts.values().for_each(|attempt| attempt.stop.cancel());
+        self.attempts
+            .values()
+            .for_each(|attempt| attempt.stop.cancel());
         match over {
             Over::Settled => debug!("run left in good order"),
             Over::Lost => info!("run lost to another owner; its tasks here were stopped"),
@@ -196,7 +201,12 @@ impl Drive {
             return None;
         }
         let record = std::mem::take(&mut self.record);
-        let entry = Entry { run: self.held.run, claim: self.held.claim, seen: self.seen, record };
+        let entry = Entry {
+            run: self.held.run,
+            claim: self.held.claim,
+            seen: self.seen,
+            record,
+        };
         match self.shared.journal.push(entry).await {
             Ok(pending) => {
                 self.verdicts.push_back(pending);
@@ -217,7 +227,10 @@ impl Drive {
         let span = tracing::info_span!("task", task = key.index, method = %operation.method);
         let call = attempt::call(self.held.run, &operation, start);
         let mut running = Box::pin(
-            attempt.clone().run(self.shared.clone(), operation, call).instrument(span),
+            attempt
+                .clone()
+                .run(self.shared.clone(), operation, call)
+                .instrument(span),
         );
         // Most built-in tasks are over at the first look: no spawn, no wake-up.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -268,9 +281,16 @@ impl Drive {
         if self.held.suspect() {
             self.shared.cleared.notify_one();
         }
-        let standing = Standing { phase: verdict.phase, intent: verdict.intent };
+        let standing = Standing {
+            phase: verdict.phase,
+            intent: verdict.intent,
+        };
         if self.claimed {
-            self.events.push_back(Event::Recorded { seq, standing, applied: verdict.applied });
+            self.events.push_back(Event::Recorded {
+                seq,
+                standing,
+                applied: verdict.applied,
+            });
         } else {
             // A signal came before the park for missing code. A cancel needs no code; anything else
             // finds the run parked again, or its code here.
@@ -290,10 +310,18 @@ impl Drive {
     }
 
     async fn look(&mut self) -> Option<Over> {
-        match self.shared.store.reread(self.held.run, self.held.claim).await {
+        match self
+            .shared
+            .store
+            .reread(self.held.run, self.held.claim)
+            .await
+        {
             Ok(Some(held)) => {
                 self.saw(held.inbox_seq);
-                let standing = Standing { phase: held.phase, intent: held.intent };
+                let standing = Standing {
+                    phase: held.phase,
+                    intent: held.intent,
+                };
                 self.events.push_back(Event::Signalled(standing));
                 None
             }
@@ -335,28 +363,55 @@ impl Drive {
             return None;
         }
         let done = |index| {
-            history.rows.iter().any(|row| row.key.index == index && row.status.is_outcome())
+            history
+                .rows
+                .iter()
+                .any(|row| row.key.index == index && row.status.is_outcome())
         };
         let missing = self.plan.graph.body().operations.iter().find(|operation| {
             let (integration, digest) = (&operation.integration, &operation.code_digest);
-            !self.shared.executors.hosts(operation.kind, integration, digest)
+            !self
+                .shared
+                .executors
+                .hosts(operation.kind, integration, digest)
                 && !done(operation.index)
         })?;
-        Some(format!("{} at {:.12}", missing.integration, missing.code_digest))
+        Some(format!(
+            "{} at {:.12}",
+            missing.integration, missing.code_digest
+        ))
     }
 
     fn park_unhosted(&mut self, missing: &str) {
         let reason = format!("no worker hosts {missing}");
         warn!(%reason, "run parked");
         let wake_at = Some(self.shared.clock.now().after(UNHOSTED_WAIT));
-        let then = Then::Park { wake_at, reason: Some(reason.into()) };
-        self.gather(Record { seq: 1, then, urgent: true, ..Record::default() });
+        let then = Then::Park {
+            wake_at,
+            reason: Some(reason.into()),
+        };
+        self.gather(Record {
+            seq: 1,
+            then,
+            urgent: true,
+            ..Record::default()
+        });
     }
 }
 
 fn event(ended: Ended) -> Event {
-    let Ended { key, attempt, started, outcome } = ended;
-    Event::Finished { key, attempt, started, outcome }
+    let Ended {
+        key,
+        attempt,
+        started,
+        outcome,
+    } = ended;
+    Event::Finished {
+        key,
+        attempt,
+        started,
+        outcome,
+    }
 }
 
 async fn at(moment: Option<Instant>) {

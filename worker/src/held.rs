@@ -41,7 +41,11 @@ impl HeldRuns {
 
     /// Everything held now.
     pub fn all(&self) -> Vec<(RunId, Hold)> {
-        self.0.lock().iter().map(|(run, hold)| (*run, hold.clone())).collect()
+        self.0
+            .lock()
+            .iter()
+            .map(|(run, hold)| (*run, hold.clone()))
+            .collect()
     }
 
     /// The driver of `run` has seen the inbox up to `seen`.

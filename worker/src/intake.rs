@@ -99,20 +99,31 @@ async fn next(shared: &Arc<Shared>) -> Res<()> {
 /// Claims and starts a driver for each run that was given; how many.
 async fn take(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
     if !shared.lease_holds() {
-        return Err(StoreError::Unavailable("the worker's lease is not renewed".into()));
+        return Err(StoreError::Unavailable(
+            "the worker's lease is not renewed".into(),
+        ));
     }
-    let claim =
-        Claim { worker: shared.id(), id: ClaimId(shared.clock.id()), plan_v: PLAN_V };
+    let claim = Claim {
+        worker: shared.id(),
+        id: ClaimId(shared.clock.id()),
+        plan_v: PLAN_V,
+    };
     let held = shared.store.claim(&claim, which).await?;
     let taken = held.len();
     for held in held {
         let (sender, notes) = mpsc::channel(NOTES);
-        let hold = Hold { claim: held.claim, seen: held.inbox_seq, notes: sender.clone() };
+        let hold = Hold {
+            claim: held.claim,
+            seen: held.inbox_seq,
+            notes: sender.clone(),
+        };
         if let Some(older) = shared.held.insert(held.run, hold) {
             let _ = older.notes.try_send(Note::Lost);
         }
         let span = info_span!("flow_run", flow_run = %held.run, epoch = held.epoch);
-        shared.drivers.spawn(drive(shared.clone(), held, sender, notes).instrument(span));
+        shared
+            .drivers
+            .spawn(drive(shared.clone(), held, sender, notes).instrument(span));
     }
     Ok(taken)
 }
@@ -139,13 +150,13 @@ async fn drive(
 }
 
 /// The plan, verified, and what is recorded; a run at its first claim has no history.
-async fn prepare(
-    shared: &Shared,
-    held: &Held,
-) -> Res<(Arc<neena_engine::plan::Plan>, History)> {
+async fn prepare(shared: &Shared, held: &Held) -> Res<(Arc<neena_engine::plan::Plan>, History)> {
     let plan = shared.store.plan(held.run).await?;
-    let history =
-        if held.epoch > 1 { shared.store.load(held.run).await? } else { History::default() };
+    let history = if held.epoch > 1 {
+        shared.store.load(held.run).await?
+    } else {
+        History::default()
+    };
     Ok((plan, history))
 }
 
@@ -160,8 +171,18 @@ async fn give_up(shared: &Shared, held: &Held, problem: StoreError) {
         }),
         _ => Then::Yield,
     };
-    let record = Record { seq: 1, then, urgent: true, ..Record::default() };
-    let entry = Entry { run: held.run, claim: held.claim, seen: held.inbox_seq, record };
+    let record = Record {
+        seq: 1,
+        then,
+        urgent: true,
+        ..Record::default()
+    };
+    let entry = Entry {
+        run: held.run,
+        claim: held.claim,
+        seen: held.inbox_seq,
+        record,
+    };
     if let Err(problem) = shared.journal.push(entry).await {
         debug!(%problem, "the journal has closed");
     }

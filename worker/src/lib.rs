@@ -109,7 +109,11 @@ impl Worker {
         loops.spawn(intake::pokes(shared.clone(), stop.clone()));
         loops.spawn(beat::run(shared.clone(), stop.clone()));
         loops.close();
-        Ok(Worker { shared, stop, loops })
+        Ok(Worker {
+            shared,
+            stop,
+            loops,
+        })
     }
 
     /// This incarnation's id.
@@ -134,8 +138,14 @@ impl Worker {
         }
         self.shared.drivers.close();
         let recorded = Duration::from_secs(5);
-        if tokio::time::timeout_at(until + recorded, self.shared.drivers.wait()).await.is_err() {
-            tracing::warn!(runs = self.shared.held.len(), "runs still under way at the end of the grace");
+        if tokio::time::timeout_at(until + recorded, self.shared.drivers.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                runs = self.shared.held.len(),
+                "runs still under way at the end of the grace"
+            );
         }
         self.shared.executors.shutdown().await;
         self.shared.store.leave(self.id()).await
@@ -182,4 +192,3 @@ impl Shared {
         places.min(slots.saturating_sub(self.waiting.load(Ordering::Acquire)))
     }
 }
-

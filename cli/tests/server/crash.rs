@@ -9,7 +9,10 @@ use crate::harness::{Place, Server, lines};
 
 /// As many as the issue of durability asks for; `NEENA_TEST_KILLS` makes it longer.
 fn kills() -> u32 {
-    std::env::var("NEENA_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    std::env::var("NEENA_TEST_KILLS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20)
 }
 
 const RUNS: usize = 200;
@@ -27,7 +30,11 @@ impl Seen {
             }
             let index = task["task_operation_index"].as_u64().unwrap();
             let key = (run["id"].as_str().unwrap().to_owned(), index);
-            let outcome = (task["status"].clone(), task["result"].clone(), task["end_time"].clone());
+            let outcome = (
+                task["status"].clone(),
+                task["result"].clone(),
+                task["end_time"].clone(),
+            );
             let first = self.0.entry(key.clone()).or_insert_with(|| outcome.clone());
             assert_eq!(*first, outcome, "a second outcome was recorded for {key:?}");
         }
@@ -37,7 +44,9 @@ impl Seen {
         let all = server.get("/flow_runs/all?limit=1000").await;
         let runs = all.as_array().unwrap();
         runs.iter().for_each(|run| self.check(run));
-        runs.iter().filter(|run| run["status"] == "completed" || condemned(run)).count()
+        runs.iter()
+            .filter(|run| run["status"] == "completed" || condemned(run))
+            .count()
     }
 }
 
@@ -67,7 +76,11 @@ async fn runs_end_once_whenever_the_server_is_killed() {
                 put(&file, &[0]),
                 ("core.sleep", json!({ "seconds": 0.12 }), &[0]),
                 put(&file, &[1, 2]),
-                ("core.evaluate", json!({ "expression": "tasks.step_3.result ~ '!'" }), &[3]),
+                (
+                    "core.evaluate",
+                    json!({ "expression": "tasks.step_3.result ~ '!'" }),
+                    &[3],
+                ),
                 put(&file, &[4]),
             ],
         )
@@ -93,27 +106,49 @@ async fn runs_end_once_whenever_the_server_is_killed() {
         server.kill();
         server = place.serve();
     }
-    assert!(struck * 4 >= kills() * 3, "only {struck} kills met runs under way");
+    assert!(
+        struck * 4 >= kills() * 3,
+        "only {struck} kills met runs under way"
+    );
     let deadline = Instant::now() + Duration::from_secs(120);
     while seen.look(&server).await < RUNS {
         assert!(Instant::now() < deadline, "not all runs have ended");
     }
     let all = server.get("/flow_runs/all?limit=1000").await;
-    let unlucky: Vec<&Value> = all.as_array().unwrap().iter().filter(|run| condemned(run)).collect();
-    println!("{struck} kills met runs under way; {} runs were condemned", unlucky.len());
+    let unlucky: Vec<&Value> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|run| condemned(run))
+        .collect();
+    println!(
+        "{struck} kills met runs under way; {} runs were condemned",
+        unlucky.len()
+    );
     for run in &unlucky {
         let id = run["id"].as_str().unwrap();
-        server.put(&format!("/flow_runs/retry?flow_run_id={id}")).await;
+        server
+            .put(&format!("/flow_runs/retry?flow_run_id={id}"))
+            .await;
         let ended = server.ended(id, Duration::from_secs(20)).await;
         assert_eq!(ended["status"], "completed", "{ended:#}");
     }
     let unlucky = unlucky.len();
     assert!(unlucky <= RUNS / 20, "too many runs were condemned");
-    assert!(seen.0.len() >= (RUNS - unlucky) * 6, "one outcome per task of each run");
+    assert!(
+        seen.0.len() >= (RUNS - unlucky) * 6,
+        "one outcome per task of each run"
+    );
     let keys: BTreeSet<String> = lines(&sink).into_iter().collect();
-    assert_eq!(keys.len(), RUNS * 3, "each effect happened, under its own key");
+    assert_eq!(
+        keys.len(),
+        RUNS * 3,
+        "each effect happened, under its own key"
+    );
     for run in runs {
-        let view = server.get(&format!("/flow_runs/with_flow_result?id={run}")).await;
+        let view = server
+            .get(&format!("/flow_runs/with_flow_result?id={run}"))
+            .await;
         assert!(view["flow_result"].is_object(), "no flow result for {run}");
     }
 }

@@ -46,7 +46,10 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("sink.py"), SINK).unwrap();
-        Place { dir, options: Vec::new() }
+        Place {
+            dir,
+            options: Vec::new(),
+        }
     }
 
     /// A place whose servers host the sink integration.
@@ -86,7 +89,10 @@ impl Place {
 
     /// Starts a server and waits for its ready line.
     pub fn serve(&self) -> Server {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"));
         let mut process = self
             .neena()
             .args(["serve", "--bind", "127.0.0.1:0"])
@@ -95,7 +101,9 @@ impl Place {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let Some(url) = line.trim().strip_prefix("neena is ready on ") else {
             panic!("no ready line but {line:?}; the log says:\n{}", self.log());
         };
@@ -124,7 +132,13 @@ impl Server {
     pub fn terminate(mut self) -> (Duration, std::process::ExitStatus) {
         let began = Instant::now();
         let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let status = self.process.wait().unwrap();
         (began.elapsed(), status)
     }
@@ -136,8 +150,10 @@ impl Server {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<(u16, Value)> {
-        let mut request =
-            self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token);
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -153,7 +169,10 @@ impl Server {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call(reqwest::Method::POST, path, Some(body)).await.unwrap();
+        let (status, answer) = self
+            .call(reqwest::Method::POST, path, Some(body))
+            .await
+            .unwrap();
         assert_eq!(status, 200, "POST {path}: {answer}");
         answer
     }
@@ -167,7 +186,11 @@ impl Server {
     /// Ids of all task definitions by method.
     pub async fn definition(&self, method: &str) -> Value {
         let all = self.get("/task_definitions/all?limit=1000").await;
-        let found = all.as_array().unwrap().iter().find(|one| one["python_method_name"] == method);
+        let found = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["python_method_name"] == method);
         found.unwrap_or_else(|| panic!("no task definition {method}"))["id"].clone()
     }
 
@@ -201,19 +224,27 @@ impl Server {
     pub async fn run(&self, flow: &Value) -> String {
         let request = json!({ "request_instructions": "Run it for a test.", "flow": flow });
         let request = self.post("/flow_requests/", request).await["id"].clone();
-        let run = self.post("/flow_runs/", json!({ "flow": flow, "flow_request": request })).await;
+        let run = self
+            .post(
+                "/flow_runs/",
+                json!({ "flow": flow, "flow_request": request }),
+            )
+            .await;
         run["id"].as_str().unwrap().to_owned()
     }
 
     pub async fn approve(&self, run: &str) -> Value {
-        self.put(&format!("/flow_runs/approve?flow_run_id={run}")).await
+        self.put(&format!("/flow_runs/approve?flow_run_id={run}"))
+            .await
     }
 
     /// Reads the run again and again until it has ended.
     pub async fn ended(&self, run: &str, within: Duration) -> Value {
         let deadline = Instant::now() + within;
         loop {
-            let view = self.get(&format!("/flow_runs/with_flow_result?id={run}")).await;
+            let view = self
+                .get(&format!("/flow_runs/with_flow_result?id={run}"))
+                .await;
             let status = view["status"].as_str().unwrap();
             if !matches!(status, "pending" | "in_progress") {
                 return view;

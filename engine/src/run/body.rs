@@ -29,7 +29,11 @@ pub fn result_body(leaves: &[(&str, u32, &Json)], only: bool) -> Arc<str> {
         if body.len() > 1 {
             body.push(',');
         }
-        let key = if names[name] > 1 { format!("{name} ({index})") } else { (*name).to_owned() };
+        let key = if names[name] > 1 {
+            format!("{name} ({index})")
+        } else {
+            (*name).to_owned()
+        };
         body.push_str(Json::of(&key).text());
         body.push(':');
         if body.len() + result.text().len() <= BODY_LIMIT {

@@ -40,9 +40,15 @@ pub enum VoteKind {
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// `plan_hash`: the plan the approver saw, where they name it.
-    Approve { actor: Actor, plan_hash: Option<Hash> },
+    Approve {
+        actor: Actor,
+        plan_hash: Option<Hash>,
+    },
     /// One rejection ends the run before it starts.
-    Reject { actor: Actor, plan_hash: Option<Hash> },
+    Reject {
+        actor: Actor,
+        plan_hash: Option<Hash>,
+    },
     /// No effect is enabled after it; a run that was claimed is cleaned up by its owner.
     Cancel { actor: Actor },
     /// Again from the failed tasks, under the same plan and approval.

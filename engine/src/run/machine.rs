@@ -60,9 +60,18 @@ pub enum Event {
     /// The claim was answered; the first event, unless the run is condemned.
     Claimed(Standing),
     /// An attempt ended; `started` is when it really began, after any wait for a slot.
-    Finished { key: TaskKey, attempt: u32, started: Micros, outcome: Outcome },
+    Finished {
+        key: TaskKey,
+        attempt: u32,
+        started: Micros,
+        outcome: Outcome,
+    },
     /// Every record up to `seq` is durably committed; `applied` tells whether that record's `then` took effect.
-    Recorded { seq: u64, standing: Standing, applied: bool },
+    Recorded {
+        seq: u64,
+        standing: Standing,
+        applied: bool,
+    },
     /// The live row was read again after a signal.
     Signalled(Standing),
     /// Time passed: something asked for by [`Command::WakeAt`] is due.
@@ -144,7 +153,9 @@ impl Run {
     /// when the whole run times out. The first event must be [`Event::Claimed`].
     pub fn new(id: RunId, plan: Arc<Plan>, deadline: Option<Micros>, history: &History) -> Run {
         let graph = &plan.graph;
-        let tasks = (0..graph.len()).map(|at| Task::new(graph.upstream(at).len())).collect();
+        let tasks = (0..graph.len())
+            .map(|at| Task::new(graph.upstream(at).len()))
+            .collect();
         let mut run = Run {
             id,
             deadline,
@@ -158,7 +169,10 @@ impl Run {
             record: Record::default(),
             seq: 0,
             durable: 0,
-            standing: Standing { phase: Phase::Running, intent: None },
+            standing: Standing {
+                phase: Phase::Running,
+                intent: None,
+            },
             stopping: None,
             last: None,
             woken: None,
@@ -175,10 +189,19 @@ impl Run {
                 self.standing = standing;
                 self.take_over(now);
             }
-            Event::Finished { key, attempt, started, outcome } => {
+            Event::Finished {
+                key,
+                attempt,
+                started,
+                outcome,
+            } => {
                 self.finished(key, attempt, started, outcome, now, &mut commands);
             }
-            Event::Recorded { seq, standing, applied } => {
+            Event::Recorded {
+                seq,
+                standing,
+                applied,
+            } => {
                 self.durable = self.durable.max(seq);
                 self.standing = standing;
                 if !applied && self.last == Some(seq) {
@@ -223,7 +246,10 @@ impl Run {
     }
 
     fn key(&self, position: usize) -> TaskKey {
-        TaskKey { index: self.plan.graph.operation(position).index, item: None }
+        TaskKey {
+            index: self.plan.graph.operation(position).index,
+            item: None,
+        }
     }
 
     fn take_record(&mut self) -> Option<Record> {
@@ -245,9 +271,15 @@ impl Run {
         if self.last.is_some() {
             return;
         }
-        let due = self.delayed.first().map(|(due, _)| *due).filter(|_| self.may_start());
+        let due = self
+            .delayed
+            .first()
+            .map(|(due, _)| *due)
+            .filter(|_| self.may_start());
         let deadline = self.deadline.filter(|_| self.stopping.is_none());
-        let Some(wake) = due.into_iter().chain(deadline).min() else { return };
+        let Some(wake) = due.into_iter().chain(deadline).min() else {
+            return;
+        };
         if self.woken != Some(wake) {
             self.woken = Some(wake);
             commands.push(Command::WakeAt(wake));

@@ -63,7 +63,10 @@ pub enum Then {
     #[default]
     Hold,
     /// Nobody owns it until `wake_at` or a signal.
-    Park { wake_at: Option<Micros>, reason: Option<Arc<str>> },
+    Park {
+        wake_at: Option<Micros>,
+        reason: Option<Arc<str>>,
+    },
     /// It is over.
     Finish(Ending),
     /// A cancelled run is cleaned up; its status was written by the cancel.

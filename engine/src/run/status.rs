@@ -70,7 +70,10 @@ statuses! {
 impl RunStatus {
     /// Whether the run is over; a final status changes only by an explicit retry.
     pub const fn is_final(self) -> bool {
-        matches!(self, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
+        matches!(
+            self,
+            RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled
+        )
     }
 }
 

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
-use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, PLAN_V, Plan, Policy, RequestCopy,
-};
 use neena_engine::plan::Operation;
+use neena_engine::plan::{Arguments, Graph, GraphBody, Head, PLAN_V, Plan, Policy, RequestCopy};
 use proptest::prelude::*;
 use serde_json::Map;
 use uuid::Uuid;
@@ -46,8 +44,16 @@ pub enum Mood {
 
 pub fn case(most: usize, mood: Mood) -> impl Strategy<Value = Case> {
     let policy = prop_oneof![Just(OnFailure::Stop), Just(OnFailure::Continue)];
-    (prop::collection::vec(node(mood), 1..most), policy, any::<u64>())
-        .prop_map(|(nodes, on_failure, seed)| Case { nodes, on_failure, seed })
+    (
+        prop::collection::vec(node(mood), 1..most),
+        policy,
+        any::<u64>(),
+    )
+        .prop_map(|(nodes, on_failure, seed)| Case {
+            nodes,
+            on_failure,
+            seed,
+        })
 }
 
 fn node(mood: Mood) -> impl Strategy<Value = Node> {
@@ -68,17 +74,19 @@ fn node(mood: Mood) -> impl Strategy<Value = Node> {
         prop::bool::weighted(0.9),
         prop::collection::vec(1usize..12, 0..4),
     )
-        .prop_map(move |(pure, repeatable, failures, fatal, delay_ms, rule, when, inputs)| Node {
-            pure,
-            repeatable,
-            failures,
-            fatal,
-            max_attempts: failures + 1,
-            delay_ms,
-            rule,
-            when,
-            inputs,
-        })
+        .prop_map(
+            move |(pure, repeatable, failures, fatal, delay_ms, rule, when, inputs)| Node {
+                pure,
+                repeatable,
+                failures,
+                fatal,
+                max_attempts: failures + 1,
+                delay_ms,
+                rule,
+                when,
+                inputs,
+            },
+        )
 }
 
 impl Case {
@@ -95,8 +103,13 @@ impl Case {
         let operations = operations.collect();
         edges.sort_unstable();
         edges.dedup();
-        let body =
-            GraphBody { v: PLAN_V, operations, edges, on_failure: self.on_failure, timeout_ms: None };
+        let body = GraphBody {
+            v: PLAN_V,
+            operations,
+            edges,
+            on_failure: self.on_failure,
+            timeout_ms: None,
+        };
         let graph = Arc::new(Graph::new(&body).unwrap());
         let head = Head {
             v: PLAN_V,

@@ -19,11 +19,16 @@ const CALM: Weather = Weather {
 
 /// Cases per property: `PROPTEST_CASES`, else few enough for every edit.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(96)
 }
 
 fn live(case: &Case, weather: Weather) -> Result<End, TestCaseError> {
-    World::new(case, weather).live().map_err(TestCaseError::fail)
+    World::new(case, weather)
+        .live()
+        .map_err(TestCaseError::fail)
 }
 
 proptest! {
@@ -103,7 +108,15 @@ fn an_answer_that_comes_before_its_commit_is_caught() {
         .filter(|_| {
             let tree = case(60, Mood::Healthy).new_tree(&mut runner).unwrap();
             let case = proptest::strategy::ValueTree::current(&tree);
-            World::new(&case, Weather { early_answers: true, ..CALM }).live().is_err()
+            World::new(
+                &case,
+                Weather {
+                    early_answers: true,
+                    ..CALM
+                },
+            )
+            .live()
+            .is_err()
         })
         .count();
     assert!(caught > 32, "only {caught} of 64 runs noticed");

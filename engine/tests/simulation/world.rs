@@ -109,7 +109,9 @@ impl<'a> World<'a> {
             ended: None,
             began_once: BTreeSet::new(),
             intent: None,
-            deadline: weather.limit_ms.map(|limit| Micros(1_000_000 + limit * 1_000)),
+            deadline: weather
+                .limit_ms
+                .map(|limit| Micros(1_000_000 + limit * 1_000)),
             answered: 0,
         }
     }
@@ -124,8 +126,16 @@ impl<'a> World<'a> {
             }
             // The weather clears up in the end, or nothing would ever be done.
             if steps > 20 * self.case.nodes.len() {
-                let Weather { early_answers, rounds, .. } = self.weather;
-                self.weather = Weather { early_answers, rounds, ..Weather::default() };
+                let Weather {
+                    early_answers,
+                    rounds,
+                    ..
+                } = self.weather;
+                self.weather = Weather {
+                    early_answers,
+                    rounds,
+                    ..Weather::default()
+                };
             }
             self.step()?;
         }
@@ -133,9 +143,18 @@ impl<'a> World<'a> {
             return Err(format!("task {} is left as {}", row.key.index, row.status));
         }
         let tasks = self.table.values().map(|row| {
-            (row.key.index, (row.status, row.result.as_ref().map(|result| result.text().to_owned())))
+            (
+                row.key.index,
+                (
+                    row.status,
+                    row.result.as_ref().map(|result| result.text().to_owned()),
+                ),
+            )
         });
-        Ok(End { status: self.ended.unwrap(), tasks: tasks.collect() })
+        Ok(End {
+            status: self.ended.unwrap(),
+            tasks: tasks.collect(),
+        })
     }
 
     /// Opens a new round of a run that ended badly, as the store does.
@@ -148,7 +167,8 @@ impl<'a> World<'a> {
         self.phase = Phase::Ready;
         self.inbox_seq = 0;
         self.deadline = None;
-        self.table.retain(|_, row| row.status != TaskStatus::Skipped);
+        self.table
+            .retain(|_, row| row.status != TaskStatus::Skipped);
         for row in self.table.values_mut() {
             if row.status != TaskStatus::Completed {
                 row.status = TaskStatus::Pending;
@@ -162,7 +182,9 @@ impl<'a> World<'a> {
         if self.dice.chance(self.weather.pause) || (self.phase == Phase::Paused) {
             self.pause_or_resume();
         }
-        let Some(owner) = &mut self.owner else { return self.claim() };
+        let Some(owner) = &mut self.owner else {
+            return self.claim();
+        };
         if self.dice.chance(self.weather.crash) {
             self.owner = None;
             if self.phase == Phase::Running {
@@ -181,7 +203,9 @@ impl<'a> World<'a> {
         }
         if self.dice.chance(self.weather.hand_back) {
             let unstarted = owner.running.iter().map(|start| start.key);
-            let unstarted = unstarted.filter(|_| self.dice.chance(50)).collect::<Vec<_>>();
+            let unstarted = unstarted
+                .filter(|_| self.dice.chance(50))
+                .collect::<Vec<_>>();
             for key in &unstarted {
                 self.began_once.retain(|(index, _)| *index != key.index);
             }
@@ -218,7 +242,9 @@ impl<'a> World<'a> {
         if self.phase == Phase::Ready {
             self.phase = Phase::Running;
         }
-        let history = History { rows: self.table.values().cloned().collect() };
+        let history = History {
+            rows: self.table.values().cloned().collect(),
+        };
         let run = Run::new(self.case.run(), self.plan.clone(), self.deadline, &history);
         self.owner = Some(Owner {
             run,
@@ -231,7 +257,10 @@ impl<'a> World<'a> {
     }
 
     fn standing(&self) -> Standing {
-        Standing { phase: self.phase, intent: self.intent }
+        Standing {
+            phase: self.phase,
+            intent: self.intent,
+        }
     }
 
     fn signal(&mut self) -> Result<(), String> {
@@ -242,7 +271,9 @@ impl<'a> World<'a> {
     }
 
     fn finish_attempt(&mut self, at: usize) -> Result<(), String> {
-        let Some(owner) = &mut self.owner else { return Ok(()) };
+        let Some(owner) = &mut self.owner else {
+            return Ok(());
+        };
         let start = owner.running.swap_remove(at);
         let node = &self.case.nodes[start.key.index as usize];
         let outcome = if node.fatal || start.attempt <= node.failures {
@@ -256,11 +287,18 @@ impl<'a> World<'a> {
         };
         self.now.0 += 1_000;
         let (key, attempt, started) = (start.key, start.attempt, self.now);
-        self.tell(Event::Finished { key, attempt, started, outcome })
+        self.tell(Event::Finished {
+            key,
+            attempt,
+            started,
+            outcome,
+        })
     }
 
     fn tell(&mut self, event: Event) -> Result<(), String> {
-        let Some(owner) = &mut self.owner else { return Ok(()) };
+        let Some(owner) = &mut self.owner else {
+            return Ok(());
+        };
         let mut stopped = Vec::new();
         for command in owner.run.on(event, self.now) {
             match command {
@@ -290,7 +328,11 @@ impl<'a> World<'a> {
             Some(record) if record.then == Then::Hold && record.seq > self.answered => {
                 self.answered = record.seq;
                 let standing = self.standing();
-                self.tell(Event::Recorded { seq: self.answered, standing, applied: true })
+                self.tell(Event::Recorded {
+                    seq: self.answered,
+                    standing,
+                    applied: true,
+                })
             }
             _ => Ok(()),
         }
@@ -298,7 +340,9 @@ impl<'a> World<'a> {
 
     /// What a stopped attempt reports: it was stopped, or it had just finished.
     fn stop_attempt(&mut self, key: TaskKey) -> Result<(), String> {
-        let Some(owner) = &mut self.owner else { return Ok(()) };
+        let Some(owner) = &mut self.owner else {
+            return Ok(());
+        };
         let Some(at) = owner.running.iter().position(|start| start.key == key) else {
             return Ok(());
         };
@@ -306,13 +350,22 @@ impl<'a> World<'a> {
             return self.finish_attempt(at);
         }
         let attempt = owner.running.swap_remove(at).attempt;
-        self.tell(Event::Finished { key, attempt, started: self.now, outcome: Outcome::Stopped })
+        self.tell(Event::Finished {
+            key,
+            attempt,
+            started: self.now,
+            outcome: Outcome::Stopped,
+        })
     }
 
     /// Commits the oldest record and answers the owner.
     fn commit(&mut self) -> Result<(), String> {
-        let Some(owner) = &mut self.owner else { return Ok(()) };
-        let Some(record) = owner.records.pop_front() else { return Ok(()) };
+        let Some(owner) = &mut self.owner else {
+            return Ok(());
+        };
+        let Some(record) = owner.records.pop_front() else {
+            return Ok(());
+        };
         for row in record.rows {
             let index = row.key.index;
             if let Some(old) = self.table.get(&index)
@@ -328,7 +381,11 @@ impl<'a> World<'a> {
             Then::Hold => {
                 owner.seen = self.inbox_seq;
                 let standing = self.standing();
-                return self.tell(Event::Recorded { seq: record.seq, standing, applied: true });
+                return self.tell(Event::Recorded {
+                    seq: record.seq,
+                    standing,
+                    applied: true,
+                });
             }
             Then::Finish(ending) if running && fresh => {
                 self.ended = Some(ending.status);
@@ -361,7 +418,11 @@ impl<'a> World<'a> {
         }
         owner.seen = self.inbox_seq;
         let standing = self.standing();
-        self.tell(Event::Recorded { seq: record.seq, standing, applied })
+        self.tell(Event::Recorded {
+            seq: record.seq,
+            standing,
+            applied,
+        })
     }
 }
 
@@ -375,8 +436,10 @@ fn may_start(
 ) -> Result<(), String> {
     let node = &case.nodes[start.key.index as usize];
     let pending = records.iter().flat_map(|record| &record.rows);
-    let mut memory: BTreeMap<u32, TaskStatus> =
-        table.values().map(|row| (row.key.index, row.status)).collect();
+    let mut memory: BTreeMap<u32, TaskStatus> = table
+        .values()
+        .map(|row| (row.key.index, row.status))
+        .collect();
     memory.extend(pending.map(|row| (row.key.index, row.status)));
     let mut completed = 0;
     let mut failed = 0;
@@ -384,7 +447,11 @@ fn may_start(
     for &input in upstream {
         let index = plan.graph.operation(input as usize).index;
         let committed = table.get(&index).map(|row| row.status);
-        let known = if node.pure { memory.get(&index).copied() } else { committed };
+        let known = if node.pure {
+            memory.get(&index).copied()
+        } else {
+            committed
+        };
         match known {
             Some(TaskStatus::Completed) => completed += 1,
             Some(TaskStatus::Failed | TaskStatus::Cancelled) => failed += 1,
@@ -408,7 +475,10 @@ fn may_start(
     }
     let started_row = |row: &TaskRow| row.attempt == start.attempt;
     if !node.repeatable && !table.get(&start.key.index).is_some_and(started_row) {
-        return Err(format!("task {} started before that was committed", start.key.index));
+        return Err(format!(
+            "task {} started before that was committed",
+            start.key.index
+        ));
     }
     Ok(())
 }

@@ -17,7 +17,10 @@ fn claim(id: u128) -> Claim {
 }
 
 fn error(row: &neena_engine::run::TaskRow) -> String {
-    row.error.as_ref().map(|error| error.text().to_owned()).unwrap_or_default()
+    row.error
+        .as_ref()
+        .map(|error| error.text().to_owned())
+        .unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +28,12 @@ async fn an_approved_run_walks_its_graph_to_the_end() {
     let mut world = World::new();
     let worker = world.worker(4).await;
     let run = world
-        .run(&[step("echo", &[]), step("nap", &[0]), step("nap", &[0]), step("echo", &[1, 2])])
+        .run(&[
+            step("echo", &[]),
+            step("nap", &[0]),
+            step("nap", &[0]),
+            step("echo", &[1, 2]),
+        ])
         .await;
     assert_eq!(world.ended(run).await, RunStatus::Completed);
     assert_eq!(world.statuses(run).await, [TaskStatus::Completed; 4]);
@@ -63,7 +71,10 @@ async fn a_lost_message_costs_a_second_or_two() {
         code_current: true,
     };
     // The message is not handed to the relay.
-    assert!(matches!(world.store.decide(&deciding).await.unwrap(), Decided::Done { .. }));
+    assert!(matches!(
+        world.store.decide(&deciding).await.unwrap(),
+        Decided::Done { .. }
+    ));
     world.ended(run).await;
     assert!(now(&world).await.since(approved).as_millis() < 3_000);
 }
@@ -96,12 +107,20 @@ async fn no_more_attempts_run_at_once_than_there_are_slots() {
 async fn a_failed_attempt_is_tried_again_as_the_policy_says() {
     let mut world = World::new();
     let _worker = world.worker(4).await;
-    let fails = Step { attempts: 3, delay_ms: 60_000, ..step("fail", &[]) };
+    let fails = Step {
+        attempts: 3,
+        delay_ms: 60_000,
+        ..step("fail", &[])
+    };
     let run = world.run(&[fails, step("echo", &[0])]).await;
     assert_eq!(world.ended(run).await, RunStatus::Failed);
     let rows = world.rows(run).await;
     assert_eq!((rows.len(), rows[&0].attempt), (1, 3));
-    assert_eq!(world.store.attempts(run).len(), 2, "earlier attempts are kept");
+    assert_eq!(
+        world.store.attempts(run).len(),
+        2,
+        "earlier attempts are kept"
+    );
     assert!(world.store.result(run).unwrap().contains("asked to fail"));
 }
 
@@ -123,7 +142,9 @@ async fn a_run_whose_code_is_not_here_waits_and_says_so() {
     let _worker = world.worker(4).await;
     let run = world.run(&[step("echo", &[])]).await;
     let reason = || world.store.run(run).unwrap().reason;
-    world.until(|| reason().is_some_and(|why| why.contains("no worker hosts"))).await;
+    world
+        .until(|| reason().is_some_and(|why| why.contains("no worker hosts")))
+        .await;
     assert!(world.script.seen().begun.is_empty());
     world.script.host(true);
     assert_eq!(world.ended(run).await, RunStatus::Completed);
@@ -154,14 +175,21 @@ async fn a_stop_lets_running_tasks_finish_within_the_grace() {
     assert_eq!(world.status(run), RunStatus::InProgress);
     let _worker = world.worker(4).await;
     assert_eq!(world.ended(run).await, RunStatus::Completed);
-    assert_eq!(world.script.seen().begun[&0], 1, "what had finished was not run again");
+    assert_eq!(
+        world.script.seen().begun[&0],
+        1,
+        "what had finished was not run again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_must_not_repeat_is_unknown_if_it_was_lost_and_free_if_it_never_began() {
     let mut world = World::new();
     let worker = world.worker(1).await;
-    let once = |method| Step { repeatable: false, ..step(method, &[]) };
+    let once = |method| Step {
+        repeatable: false,
+        ..step(method, &[])
+    };
     let run = world.run(&[once("gate"), once("gate")]).await;
     world.until(|| world.script.seen().begun.len() == 1).await;
     let begun = *world.script.seen().begun.keys().next().unwrap();
@@ -170,11 +198,18 @@ async fn a_task_that_must_not_repeat_is_unknown_if_it_was_lost_and_free_if_it_ne
     let _worker = world.worker(1).await;
     assert_eq!(world.ended(run).await, RunStatus::Failed);
     let rows = world.rows(run).await;
-    assert!(error(&rows[&begun]).contains("outcome_unknown"), "{rows:#?}");
+    assert!(
+        error(&rows[&begun]).contains("outcome_unknown"),
+        "{rows:#?}"
+    );
     assert_eq!(world.script.seen().begun[&begun], 1, "it ran once");
     // The other one was given back unstarted, so a retry may run it.
     let other = 1 - begun;
-    assert!(rows.get(&other).is_none_or(|row| row.status == TaskStatus::Skipped), "{rows:#?}");
+    assert!(
+        rows.get(&other)
+            .is_none_or(|row| row.status == TaskStatus::Skipped),
+        "{rows:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,12 +220,19 @@ async fn a_worker_that_lost_its_claim_writes_nothing() {
     world.until(|| world.script.seen().begun.len() == 1).await;
     // Somebody proves this worker dead and takes the run over.
     world.store.bury_all().await.unwrap();
-    let taken = world.store.claim(&claim(99), Which::Named(&[run])).await.unwrap();
+    let taken = world
+        .store
+        .claim(&claim(99), Which::Named(&[run]))
+        .await
+        .unwrap();
     assert_eq!(taken.len(), 1);
     world.script.gate.add_permits(1);
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     let rows = world.rows(run).await;
-    assert!(rows.values().all(|row| !row.status.is_outcome()), "{rows:#?}");
+    assert!(
+        rows.values().all(|row| !row.status.is_outcome()),
+        "{rows:#?}"
+    );
     assert_eq!(world.status(run), RunStatus::InProgress);
 }
 
@@ -199,16 +241,27 @@ async fn a_run_that_brings_workers_down_is_ended_after_three_and_its_neighbours_
     let mut world = World::new();
     let poison = world.run(&[step("echo", &[])]).await;
     for id in 1..=3 {
-        let taken = world.store.claim(&claim(id), Which::Named(&[poison])).await.unwrap();
+        let taken = world
+            .store
+            .claim(&claim(id), Which::Named(&[poison]))
+            .await
+            .unwrap();
         assert_eq!(taken.len(), 1);
         world.store.bury_all().await.unwrap();
     }
     let healthy = world.run(&[step("echo", &[])]).await;
     let _worker = world.worker(4).await;
     assert_eq!(world.ended(poison).await, RunStatus::Failed);
-    assert_eq!(world.store.run(poison).unwrap().reason.as_deref(), Some("worker_crash"));
+    assert_eq!(
+        world.store.run(poison).unwrap().reason.as_deref(),
+        Some("worker_crash")
+    );
     assert_eq!(world.ended(healthy).await, RunStatus::Completed);
-    assert_eq!(world.script.seen().begun[&0], 1, "only the healthy run's task began");
+    assert_eq!(
+        world.script.seen().begun[&0],
+        1,
+        "only the healthy run's task began"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +273,11 @@ async fn suspects_are_taken_one_after_the_other_without_a_pause() {
     }
     for id in 1..=2 {
         for run in &runs {
-            world.store.claim(&claim(id), Which::Named(&[*run])).await.unwrap();
+            world
+                .store
+                .claim(&claim(id), Which::Named(&[*run]))
+                .await
+                .unwrap();
         }
         world.store.bury_all().await.unwrap();
     }

@@ -152,11 +152,19 @@ impl World {
 
     pub async fn rows(&self, run: RunId) -> BTreeMap<u32, TaskRow> {
         let history = self.store.load(run).await.unwrap();
-        history.rows.into_iter().map(|row| (row.key.index, row)).collect()
+        history
+            .rows
+            .into_iter()
+            .map(|row| (row.key.index, row))
+            .collect()
     }
 
     pub async fn statuses(&self, run: RunId) -> Vec<TaskStatus> {
-        self.rows(run).await.values().map(|row| row.status).collect()
+        self.rows(run)
+            .await
+            .values()
+            .map(|row| row.status)
+            .collect()
     }
 
     pub async fn close(self) {
@@ -182,10 +190,12 @@ pub fn approve() -> Decision {
 }
 
 fn plan(steps: &[Step]) -> Arc<Plan> {
-    let operations = (0u32..).zip(steps).map(|(index, step)| operation(index, step));
-    let edges = (0u32..).zip(steps).flat_map(|(index, step)| {
-        step.inputs.iter().map(move |input| (*input, index))
-    });
+    let operations = (0u32..)
+        .zip(steps)
+        .map(|(index, step)| operation(index, step));
+    let edges = (0u32..)
+        .zip(steps)
+        .flat_map(|(index, step)| step.inputs.iter().map(move |input| (*input, index)));
     let mut edges: Vec<(u32, u32)> = edges.collect();
     edges.sort_unstable();
     let body = GraphBody {

@@ -15,7 +15,11 @@ pub(super) fn approve(
     if !facts.code_current {
         return Err(Refused::CodeChanged);
     }
-    let vote = Vote { approver: actor.user, plan_hash: live.plan_hash, kind: VoteKind::Approve };
+    let vote = Vote {
+        approver: actor.user,
+        plan_hash: live.plan_hash,
+        kind: VoteKind::Approve,
+    };
     let approvals = 1 + facts
         .votes
         .iter()
@@ -51,8 +55,11 @@ pub(super) fn reject(
 ) -> Result<Change, Refused> {
     let live = waiting(facts, actor, named, VoteKind::Reject)?;
     let mut change = Change::to(RunChange::of(&facts.run));
-    change.vote =
-        Some(Vote { approver: actor.user, plan_hash: live.plan_hash, kind: VoteKind::Reject });
+    change.vote = Some(Vote {
+        approver: actor.user,
+        plan_hash: live.plan_hash,
+        kind: VoteKind::Reject,
+    });
     change.run.status = RunStatus::Cancelled;
     change.run.approval_status = Some(ApprovalStatus::Rejected);
     change.run.end_time = Some(now);
@@ -84,7 +91,11 @@ fn waiting<'a>(
     };
     match &facts.live {
         Some(live) if live.phase == Phase::Waiting => {
-            if voted { Err(Refused::AlreadySo) } else { Ok(live) }
+            if voted {
+                Err(Refused::AlreadySo)
+            } else {
+                Ok(live)
+            }
         }
         _ if voted && decided => Err(Refused::AlreadySo),
         _ => Err(conflict(already(facts))),

@@ -11,7 +11,11 @@ fn hash(of: &str) -> Hash {
 }
 
 fn actor(name: u128) -> Actor {
-    Actor { user: UserId(Uuid::from_u128(name)), email: format!("{name}@example.com"), way: "rest" }
+    Actor {
+        user: UserId(Uuid::from_u128(name)),
+        email: format!("{name}@example.com"),
+        way: "rest",
+    }
 }
 
 fn live(phase: Phase) -> LiveRun {
@@ -53,7 +57,11 @@ fn in_phase(phase: Phase) -> Facts {
             epoch: 1,
             round: 1,
         },
-        votes: if waiting { vec![] } else { vec![vote(1, VoteKind::Approve)] },
+        votes: if waiting {
+            vec![]
+        } else {
+            vec![vote(1, VoteKind::Approve)]
+        },
         quorum: 1,
         code_current: true,
         timeout: None,
@@ -69,15 +77,25 @@ fn ended(status: RunStatus) -> Facts {
 }
 
 fn vote(who: u128, kind: VoteKind) -> Vote {
-    Vote { approver: UserId(Uuid::from_u128(who)), plan_hash: hash("plan"), kind }
+    Vote {
+        approver: UserId(Uuid::from_u128(who)),
+        plan_hash: hash("plan"),
+        kind,
+    }
 }
 
 fn approve(who: u128) -> Decision {
-    Decision::Approve { actor: actor(who), plan_hash: None }
+    Decision::Approve {
+        actor: actor(who),
+        plan_hash: None,
+    }
 }
 
 fn reject(who: u128) -> Decision {
-    Decision::Reject { actor: actor(who), plan_hash: None }
+    Decision::Reject {
+        actor: actor(who),
+        plan_hash: None,
+    }
 }
 
 fn cancel() -> Decision {
@@ -91,8 +109,14 @@ fn retry() -> Decision {
 #[test]
 fn an_approval_makes_a_waiting_run_ready_with_one_event() {
     let change = decide(&in_phase(Phase::Waiting), &approve(1), NOW).unwrap();
-    assert_eq!(change.live.as_ref().map(|live| live.phase), Some(Phase::Ready));
-    assert_eq!(change.live.and_then(|live| live.approved_hash), Some(hash("plan")));
+    assert_eq!(
+        change.live.as_ref().map(|live| live.phase),
+        Some(Phase::Ready)
+    );
+    assert_eq!(
+        change.live.and_then(|live| live.approved_hash),
+        Some(hash("plan"))
+    );
     assert_eq!(change.run.status, RunStatus::InProgress);
     assert_eq!(change.events, ["flow_run.approved"]);
 }
@@ -100,25 +124,43 @@ fn an_approval_makes_a_waiting_run_ready_with_one_event() {
 #[test]
 fn the_same_person_again_changes_nothing_and_another_conflicts() {
     for phase in [Phase::Ready, Phase::Running, Phase::Parked, Phase::Paused] {
-        assert_eq!(decide(&in_phase(phase), &approve(1), NOW), Err(Refused::AlreadySo));
-        assert!(matches!(decide(&in_phase(phase), &approve(2), NOW), Err(Refused::Conflict(_))));
+        assert_eq!(
+            decide(&in_phase(phase), &approve(1), NOW),
+            Err(Refused::AlreadySo)
+        );
+        assert!(matches!(
+            decide(&in_phase(phase), &approve(2), NOW),
+            Err(Refused::Conflict(_))
+        ));
     }
-    assert_eq!(decide(&ended(RunStatus::Completed), &approve(1), NOW), Err(Refused::AlreadySo));
+    assert_eq!(
+        decide(&ended(RunStatus::Completed), &approve(1), NOW),
+        Err(Refused::AlreadySo)
+    );
 }
 
 #[test]
 fn an_approval_after_a_cancel_conflicts_whoever_sends_it() {
     for facts in [in_phase(Phase::Closing), ended(RunStatus::Cancelled)] {
         for who in [1, 2] {
-            assert!(matches!(decide(&facts, &approve(who), NOW), Err(Refused::Conflict(_))));
+            assert!(matches!(
+                decide(&facts, &approve(who), NOW),
+                Err(Refused::Conflict(_))
+            ));
         }
     }
 }
 
 #[test]
 fn an_approval_of_another_plan_is_stale() {
-    let decision = Decision::Approve { actor: actor(1), plan_hash: Some(hash("other")) };
-    assert_eq!(decide(&in_phase(Phase::Waiting), &decision, NOW), Err(Refused::StalePlan));
+    let decision = Decision::Approve {
+        actor: actor(1),
+        plan_hash: Some(hash("other")),
+    };
+    assert_eq!(
+        decide(&in_phase(Phase::Waiting), &decision, NOW),
+        Err(Refused::StalePlan)
+    );
 }
 
 #[test]
@@ -148,8 +190,17 @@ fn a_rejection_ends_a_waiting_run_only() {
     assert_eq!(change.live, None);
     assert_eq!(change.run.status, RunStatus::Cancelled);
     assert!(change.body.is_some());
-    for phase in [Phase::Ready, Phase::Running, Phase::Parked, Phase::Paused, Phase::Closing] {
-        assert!(matches!(decide(&in_phase(phase), &reject(1), NOW), Err(Refused::Conflict(_))));
+    for phase in [
+        Phase::Ready,
+        Phase::Running,
+        Phase::Parked,
+        Phase::Paused,
+        Phase::Closing,
+    ] {
+        assert!(matches!(
+            decide(&in_phase(phase), &reject(1), NOW),
+            Err(Refused::Conflict(_))
+        ));
     }
 }
 
@@ -177,13 +228,19 @@ fn a_cancel_of_a_claimed_run_leaves_the_clean_up_to_an_owner() {
 fn a_cancel_forgets_a_pause_that_was_asked_for() {
     let mut facts = in_phase(Phase::Running);
     facts.live.as_mut().unwrap().intent = Some(Intent::Pause);
-    assert_eq!(decide(&facts, &cancel(), NOW).unwrap().live.unwrap().intent, None);
+    assert_eq!(
+        decide(&facts, &cancel(), NOW).unwrap().live.unwrap().intent,
+        None
+    );
 }
 
 #[test]
 fn a_finished_run_cannot_be_cancelled() {
     for status in [RunStatus::Completed, RunStatus::Failed] {
-        assert!(matches!(decide(&ended(status), &cancel(), NOW), Err(Refused::Conflict(_))));
+        assert!(matches!(
+            decide(&ended(status), &cancel(), NOW),
+            Err(Refused::Conflict(_))
+        ));
     }
 }
 
@@ -192,7 +249,10 @@ fn only_approved_runs_that_ended_badly_are_retried() {
     for status in [RunStatus::Failed, RunStatus::Cancelled] {
         let change = decide(&ended(status), &retry(), NOW).unwrap();
         assert_eq!((change.run.round, change.new_round), (2, true));
-        assert_eq!(change.live.map(|live| (live.phase, live.epoch)), Some((Phase::Ready, 1)));
+        assert_eq!(
+            change.live.map(|live| (live.phase, live.epoch)),
+            Some((Phase::Ready, 1))
+        );
     }
     assert!(decide(&ended(RunStatus::Completed), &retry(), NOW).is_err());
     assert!(decide(&in_phase(Phase::Running), &retry(), NOW).is_err());

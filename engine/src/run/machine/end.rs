@@ -20,9 +20,9 @@ impl Run {
             return;
         }
         self.record.then = match self.stopping {
-            _ if self.standing.phase == Phase::Closing => {
-                Then::Close { body: "The run was cancelled.".into() }
-            }
+            _ if self.standing.phase == Phase::Closing => Then::Close {
+                body: "The run was cancelled.".into(),
+            },
             Some(Stopping::HandedBack) => Then::Yield,
             Some(_) => Then::Finish(self.ending()),
             None if self.open == 0 => Then::Finish(self.ending()),
@@ -34,12 +34,18 @@ impl Run {
     fn park(&mut self, now: Micros) -> Then {
         if self.standing.intent == Some(Intent::Pause) {
             self.unannounce_held();
-            return Then::Park { wake_at: None, reason: None };
+            return Then::Park {
+                wake_at: None,
+                reason: None,
+            };
         }
         match self.delayed.first() {
             Some((due, _)) if self.held.is_empty() && due.since(now) >= PARK_FROM => {
                 let wake_at = self.deadline.map_or(*due, |deadline| deadline.min(*due));
-                Then::Park { wake_at: Some(wake_at), reason: None }
+                Then::Park {
+                    wake_at: Some(wake_at),
+                    reason: None,
+                }
             }
             _ => Then::Hold,
         }
@@ -68,7 +74,8 @@ impl Run {
     /// Held tasks keep their place, should the run go on after all.
     fn unannounce_held(&mut self) {
         let held: Vec<u32> = self.held.iter().map(|(_, position)| *position).collect();
-        held.into_iter().for_each(|position| self.unannounce(position as usize));
+        held.into_iter()
+            .for_each(|position| self.unannounce(position as usize));
     }
 
     fn ending(&self) -> Ending {
@@ -100,7 +107,11 @@ impl Run {
             _ => {
                 let body = failure_body(lines);
                 let reason = body.lines().next().unwrap_or_default().into();
-                Ending { status: RunStatus::Failed, body, reason: Some(reason) }
+                Ending {
+                    status: RunStatus::Failed,
+                    body,
+                    reason: Some(reason),
+                }
             }
         }
     }
@@ -122,7 +133,9 @@ impl Run {
 
     fn failure(&self, position: usize) -> Failure {
         let error = self.tasks[position].error.as_ref();
-        error.and_then(|error| serde_json::from_str(error.text()).ok()).unwrap_or_default()
+        error
+            .and_then(|error| serde_json::from_str(error.text()).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -134,5 +147,9 @@ struct Failure {
 }
 
 fn failed_as(reason: &str, body: Arc<str>) -> Ending {
-    Ending { status: RunStatus::Failed, body, reason: Some(reason.into()) }
+    Ending {
+        status: RunStatus::Failed,
+        body,
+        reason: Some(reason.into()),
+    }
 }

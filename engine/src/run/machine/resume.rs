@@ -10,7 +10,9 @@ impl Run {
     /// Puts every task where its row says it was. In-progress rows are attempts lost with their worker.
     pub(super) fn remember(&mut self, history: &History) {
         for row in &history.rows {
-            let Some(position) = self.plan.graph.position(row.key.index) else { continue };
+            let Some(position) = self.plan.graph.position(row.key.index) else {
+                continue;
+            };
             let task = &mut self.tasks[position];
             task.listed = !row.status.is_outcome();
             task.before = row.attempts_before;
@@ -68,7 +70,10 @@ impl Run {
 
     fn must_stop(&self) -> bool {
         self.plan.graph.body().on_failure == OnFailure::Stop
-            && self.tasks.iter().any(|task| task.outcome() == Some(TaskStatus::Failed))
+            && self
+                .tasks
+                .iter()
+                .any(|task| task.outcome() == Some(TaskStatus::Failed))
     }
 }
 

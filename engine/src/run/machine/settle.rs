@@ -19,7 +19,9 @@ impl Run {
         now: Micros,
         commands: &mut Vec<Command>,
     ) {
-        let Some(position) = self.plan.graph.position(key.index) else { return };
+        let Some(position) = self.plan.graph.position(key.index) else {
+            return;
+        };
         let task = &mut self.tasks[position];
         if task.state != State::Running || task.made + 1 != attempt {
             return;
@@ -73,7 +75,10 @@ impl Run {
         };
         self.record.attempts.push(attempt);
         let row = self.row(position, TaskStatus::Pending);
-        self.record.rows.push(TaskRow { due_at: Some(due), ..row });
+        self.record.rows.push(TaskRow {
+            due_at: Some(due),
+            ..row
+        });
         self.delayed.insert((due, position as u32));
         self.record.urgent |= !self.plan.graph.operation(position).pure;
     }
@@ -99,7 +104,10 @@ impl Run {
         task.state = State::Done(status);
         self.open -= 1;
         let row = self.row(position, status);
-        self.record.rows.push(TaskRow { end_time: Some(now), ..row });
+        self.record.rows.push(TaskRow {
+            end_time: Some(now),
+            ..row
+        });
         let operation = self.plan.graph.operation(position);
         self.record.urgent |= !operation.pure && status != TaskStatus::Skipped;
         self.tasks[position].arguments = None;

@@ -82,7 +82,10 @@ impl Run {
             return Ok(true);
         }
         let graph = &self.plan.graph;
-        if !graph.when(position, self).map_err(|error| failed(error.kind(), error.to_string()))? {
+        if !graph
+            .when(position, self)
+            .map_err(|error| failed(error.kind(), error.to_string()))?
+        {
             return Ok(false);
         }
         let bound = graph
@@ -128,13 +131,24 @@ impl Run {
 
     fn start(&mut self, position: usize, now: Micros) -> Start {
         let key = self.key(position);
-        let timeout = self.plan.graph.operation(position).timeout_ms.map(Duration::from_millis);
+        let timeout = self
+            .plan
+            .graph
+            .operation(position)
+            .timeout_ms
+            .map(Duration::from_millis);
         self.running += 1;
         let task = &mut self.tasks[position];
         task.state = State::Running;
         task.start_time = Some(now);
         let arguments = task.arguments.clone().unwrap_or_else(crate::Json::null);
-        Start { key, position, attempt: task.made + 1, arguments, timeout }
+        Start {
+            key,
+            position,
+            attempt: task.made + 1,
+            arguments,
+            timeout,
+        }
     }
 
     /// Adds the `in_progress` row of the coming attempt to the record.
@@ -144,7 +158,11 @@ impl Run {
         task.listed = true;
         task.start_time = Some(now);
         let row = self.row(position, TaskStatus::InProgress);
-        self.record.rows.push(TaskRow { attempt: self.tasks[position].made + 1, error: None, ..row });
+        self.record.rows.push(TaskRow {
+            attempt: self.tasks[position].made + 1,
+            error: None,
+            ..row
+        });
     }
 
     /// Takes an announced attempt back: it was never started and does not count.
