@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 
 use super::execute;
 use crate::Res;
@@ -19,16 +19,20 @@ pub(super) struct Insert {
     columns: usize,
     /// What follows the rows.
     tail: &'static str,
-    texts: [OnceLock<String>; SIZES.len()],
+    sqlite: [OnceLock<String>; SIZES.len()],
+    postgres: [OnceLock<String>; SIZES.len()],
 }
 
 impl Insert {
     pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Insert {
+        let sqlite = [const { OnceLock::new() }; SIZES.len()];
+        let postgres = [const { OnceLock::new() }; SIZES.len()];
         Insert {
             head,
             columns,
             tail,
-            texts: [const { OnceLock::new() }; SIZES.len()],
+            sqlite,
+            postgres,
         }
     }
 
@@ -41,10 +45,16 @@ impl Insert {
         let mut written = 0;
         let mut left = values.len() / self.columns;
         let mut values = values.into_iter();
-        for (size, text) in SIZES.into_iter().zip(&self.texts) {
+        let numbered = connection.get_database_backend() == DatabaseBackend::Postgres;
+        let texts = if numbered {
+            &self.postgres
+        } else {
+            &self.sqlite
+        };
+        for (size, text) in SIZES.into_iter().zip(texts) {
             while left >= size {
                 left -= size;
-                let sql = text.get_or_init(|| self.text(size));
+                let sql = text.get_or_init(|| self.text(size, numbered));
                 let values = values.by_ref().take(size * self.columns);
                 written += execute(connection, sql.as_str(), values)
                     .await?
@@ -54,14 +64,19 @@ impl Insert {
         Ok(written)
     }
 
-    fn text(&self, rows: usize) -> String {
+    /// The statement for so many rows. Places are numbered for Postgres; SQLite would search all of them
+    /// for each number, so there they have none.
+    fn text(&self, rows: usize, numbered: bool) -> String {
         let mut sql = format!("{} ", self.head);
         for row in 0..rows {
             sql.push_str(if row == 0 { "(" } else { ", (" });
             for column in 1..=self.columns {
                 let comma = if column == 1 { "" } else { ", " };
                 // Writing to a String cannot fail.
-                let _ = write!(sql, "{comma}${}", row * self.columns + column);
+                let _ = match numbered {
+                    true => write!(sql, "{comma}${}", row * self.columns + column),
+                    false => write!(sql, "{comma}?"),
+                };
             }
             sql.push(')');
         }
@@ -122,11 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_number_their_places_one_after_the_other() {
+    fn rows_have_their_places_one_after_the_other() {
         let insert = Insert::new("INSERT INTO t (a, b) VALUES", 2, "ON CONFLICT DO NOTHING");
         assert_eq!(
-            insert.text(2),
+            insert.text(2, true),
             "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING"
+        );
+        assert_eq!(
+            insert.text(2, false),
+            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING"
         );
     }
 }
