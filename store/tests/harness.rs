@@ -3,12 +3,14 @@
 mod plans;
 mod rows;
 mod scripted;
+mod words;
 mod world;
 
 pub use plans::plan;
 pub use rows::{completed, failed, hold, pending, skipped, started, then};
 pub use scripted::{Fault, Scripted, UNSTORABLE};
-pub use world::{World, actor, approve, cancel, claim, entry, finish, kinds, reject, retry};
+pub use words::{actor, approve, cancel, claim, entry, finish, kinds, reject, retry};
+pub use world::World;
 
 use neena_store::{Db, Durability};
 use tempfile::TempDir;

@@ -1,5 +1,6 @@
 //! The journal: at once when idle, together when busy, in order, again until it is known.
 
+mod closing;
 mod refusals;
 mod storms;
 
@@ -11,7 +12,7 @@ use neena_engine::run::{Record, RunStatus, TaskRow, Then};
 use neena_store::{Held, Journal, Outlet, Pending, StoreError, Verdict, outlet};
 
 use crate::harness::{
-    Fault, Scripted, World, completed, entry, finish, hold, kinds, pending, started, then,
+    Fault, Scripted, World, completed, entry, finish, hold, kinds, started, then,
 };
 
 /// A journal that hands its messages to nobody.
@@ -372,35 +373,6 @@ async fn messages_go_to_the_outlet_after_the_commit() {
         ["flow_run.failed"]
     );
     assert!(messages.try_recv().is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn closing_writes_what_is_queued() {
-    let world = World::in_memory();
-    let held = world.held().await;
-    let store = Scripted::new(world.store.clone());
-    let journal = journal(&store);
-    let rows = vec![pending(held.run, 0, neena_engine::Micros(5))];
-    let queued = push(&journal, &held, lazy(1, rows)).await;
-    journal.close().await;
-    answered(queued, 1).await;
-    assert_eq!(store.tried(), [(vec![1], true)]);
-    let late = journal.push(entry(&held, 0, urgent(2, vec![]))).await;
-    assert!(matches!(late, Err(StoreError::Unavailable(_))));
-    journal.close().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn closing_gives_up_on_a_database_that_is_gone() {
-    let world = World::in_memory();
-    let held = world.held().await;
-    let store = Scripted::new(world.store.clone());
-    store.then((0..1_000).map(|_| Fault::Before(StoreError::Unavailable("gone".into()))));
-    let journal = journal(&store);
-    let lost = push(&journal, &held, urgent(1, vec![started(held.run, 0)])).await;
-    journal.close().await;
-    let (seq, answer) = lost.await;
-    assert!(seq == 1 && matches!(answer, Err(StoreError::Unavailable(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_engine::ids::{ClaimId, FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
-use neena_engine::run::{Actor, Decision, Ending, Record, RunStatus, Then};
+use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, WorkerId};
+use neena_engine::run::{Decision, Record};
 use neena_store::entities::{flow_result, flow_run, outbox, task_attempt};
 use neena_store::{
-    Batch, Claim, Db, Decided, Deciding, Entry, Held, MemoryStore, Message, NewRun, SqlStore,
-    Store, StoreError, Verdict, Which, WorkerCard,
+    Batch, Db, Decided, Deciding, Held, MemoryStore, NewRun, SqlStore, Store, StoreError, Verdict,
+    Which, WorkerCard,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter, QueryOrder};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{plan, sqlite};
+use super::{approve, claim, entry, plan, sqlite};
 
 /// A store with nothing in it, one organization, and people named by numbers.
 #[derive(Debug)]
@@ -355,71 +355,4 @@ impl World {
 
 fn organization() -> OrganizationId {
     OrganizationId(Uuid::from_u128(99))
-}
-
-pub fn entry(held: &Held, seen: i64, record: Record) -> Entry {
-    Entry {
-        run: held.run,
-        claim: held.claim,
-        seen,
-        record,
-    }
-}
-
-/// A claim call of a worker.
-pub fn claim(worker: WorkerId) -> Claim {
-    Claim {
-        worker,
-        id: ClaimId(Uuid::now_v7()),
-        plan_v: 1,
-    }
-}
-
-/// A person.
-pub fn actor(name: u128) -> Actor {
-    Actor {
-        user: UserId(Uuid::from_u128(name)),
-        email: format!("{name}@example.com"),
-        way: "rest",
-    }
-}
-
-pub fn approve(name: u128) -> Decision {
-    Decision::Approve {
-        actor: actor(name),
-        plan_hash: None,
-    }
-}
-
-pub fn reject(name: u128) -> Decision {
-    Decision::Reject {
-        actor: actor(name),
-        plan_hash: None,
-    }
-}
-
-pub fn cancel(name: u128) -> Decision {
-    Decision::Cancel { actor: actor(name) }
-}
-
-pub fn retry(name: u128) -> Decision {
-    Decision::Retry { actor: actor(name) }
-}
-
-/// The end of a run.
-pub fn finish(status: RunStatus) -> Then {
-    let reason = (status != RunStatus::Completed).then(|| "on purpose".into());
-    Then::Finish(Ending {
-        status,
-        body: format!("it {status}").into(),
-        reason,
-    })
-}
-
-/// The kinds of messages handed over.
-pub fn kinds(messages: &[Message]) -> Vec<&str> {
-    messages
-        .iter()
-        .map(|message| message.kind.as_str())
-        .collect()
 }
