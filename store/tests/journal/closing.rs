@@ -34,4 +34,3 @@ async fn closing_gives_up_on_a_database_that_is_gone() {
     let (seq, answer) = lost.await;
     assert!(seq == 1 && matches!(answer, Err(StoreError::Unavailable(_))));
 }
-
