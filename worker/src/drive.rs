@@ -103,6 +103,7 @@ impl Drive {
         let standing = Standing {
             phase: self.held.phase,
             intent: self.held.intent,
+            inbox_seq: self.held.inbox_seq,
         };
         match self.unhosted(history) {
             Some(missing) if self.held.claims < CONDEMNED_AT => self.park_unhosted(&missing),
@@ -284,6 +285,7 @@ impl Drive {
         let standing = Standing {
             phase: verdict.phase,
             intent: verdict.intent,
+            inbox_seq: verdict.inbox_seq,
         };
         if self.claimed {
             self.events.push_back(Event::Recorded {
@@ -321,6 +323,7 @@ impl Drive {
                 let standing = Standing {
                     phase: held.phase,
                     intent: held.intent,
+                    inbox_seq: held.inbox_seq,
                 };
                 self.events.push_back(Event::Signalled(standing));
                 None

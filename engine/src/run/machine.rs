@@ -52,6 +52,8 @@ pub struct History {
 pub struct Standing {
     pub phase: Phase,
     pub intent: Option<Intent>,
+    /// Which state of the row this was: an answer that was overtaken by a newer one tells nothing.
+    pub inbox_seq: i64,
 }
 
 /// What happened.
@@ -172,6 +174,7 @@ impl Run {
             standing: Standing {
                 phase: Phase::Running,
                 intent: None,
+                inbox_seq: i64::MIN,
             },
             stopping: None,
             last: None,
@@ -186,7 +189,7 @@ impl Run {
         let mut commands = Vec::new();
         match event {
             Event::Claimed(standing) => {
-                self.standing = standing;
+                self.stand(standing);
                 self.take_over(now);
             }
             Event::Finished {
@@ -203,12 +206,12 @@ impl Run {
                 applied,
             } => {
                 self.durable = self.durable.max(seq);
-                self.standing = standing;
+                self.stand(standing);
                 if !applied && self.last == Some(seq) {
                     self.last = None;
                 }
             }
-            Event::Signalled(standing) => self.standing = standing,
+            Event::Signalled(standing) => self.stand(standing),
             Event::Due => self.woken = None,
             Event::Unstorable => {
                 self.last = None;
@@ -230,6 +233,12 @@ impl Run {
             commands.insert(0, Command::Record(record));
         }
         commands
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        if standing.inbox_seq >= self.standing.inbox_seq {
+            self.standing = standing;
+        }
     }
 
     /// Whether something may start now.

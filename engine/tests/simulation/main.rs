@@ -8,4 +8,5 @@
 
 mod graph;
 mod properties;
+mod signals;
 mod world;

@@ -260,6 +260,7 @@ impl<'a> World<'a> {
         Standing {
             phase: self.phase,
             intent: self.intent,
+            inbox_seq: self.inbox_seq,
         }
     }
 
