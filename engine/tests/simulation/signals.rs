@@ -18,8 +18,9 @@ fn standing(phase: Phase, intent: Option<Intent>, inbox_seq: i64) -> Standing {
     }
 }
 
-/// Two tasks with an effect, one after the other; the first has ended and its record is out.
-fn between_two_effects() -> Run {
+/// Two tasks with an effect, one after the other; the first has ended and its record is out. A third
+/// task, which is answered, is under way and keeps the run from being let go.
+fn between_two_effects() -> (Run, Start) {
     let node = |inputs: &[usize]| Node {
         pure: false,
         repeatable: true,
@@ -32,13 +33,13 @@ fn between_two_effects() -> Run {
         inputs: inputs.to_vec(),
     };
     let case = Case {
-        nodes: vec![node(&[]), node(&[1])],
+        nodes: vec![node(&[]), node(&[1]), node(&[])],
         on_failure: OnFailure::Stop,
         seed: 1,
     };
     let mut run = Run::new(case.run(), case.plan(), None, &History::default());
     let commands = run.on(Event::Claimed(standing(Phase::Running, None, 0)), NOW);
-    let first = starts(&commands).remove(0);
+    let [first, other] = <[Start; 2]>::try_from(starts(&commands)).unwrap();
     let commands = run.on(
         Event::Finished {
             key: first.key,
@@ -52,7 +53,7 @@ fn between_two_effects() -> Run {
         starts(&commands).is_empty(),
         "the second waits for the commit"
     );
-    run
+    (run, other)
 }
 
 fn starts(commands: &[Command]) -> Vec<Start> {
@@ -75,7 +76,7 @@ fn overtaken(run: &mut Run) -> Vec<Command> {
 
 #[test]
 fn an_answer_older_than_a_pause_starts_nothing() {
-    let mut run = between_two_effects();
+    let (mut run, _) = between_two_effects();
     run.on(
         Event::Signalled(standing(Phase::Running, Some(Intent::Pause), 1)),
         NOW,
@@ -85,11 +86,18 @@ fn an_answer_older_than_a_pause_starts_nothing() {
 
 #[test]
 fn an_answer_older_than_a_cancel_does_not_end_the_run_as_anything_else() {
-    let mut run = between_two_effects();
-    let commands = run.on(Event::Signalled(standing(Phase::Closing, None, 1)), NOW);
+    let (mut run, other) = between_two_effects();
+    let mut commands = run.on(Event::Signalled(standing(Phase::Closing, None, 1)), NOW);
+    commands.extend(overtaken(&mut run));
+    let stopped = Event::Finished {
+        key: other.key,
+        attempt: other.attempt,
+        started: NOW,
+        outcome: Outcome::Stopped,
+    };
+    commands.extend(run.on(stopped, NOW));
     let closed = commands
         .iter()
-        .chain(&overtaken(&mut run))
         .filter_map(|command| match command {
             Command::Record(record) if record.then != Then::Hold => Some(record.then.clone()),
             _ => None,
