@@ -1,7 +1,7 @@
 //! The only place that knows status codes: every error of a handler becomes one `{"detail": …}` answer.
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use neena_engine::Fault;
@@ -9,36 +9,51 @@ use neena_store::StoreError;
 use sea_orm::DbErr;
 use serde_json::json;
 
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// Most faults listed in one answer; one more says that there were others.
 pub(crate) const MOST_FAULTS: usize = 1_000;
 
 /// Why a request is not answered with a 200.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No token, or one that does not hold.
+    #[error("Not authenticated")]
     Unauthorized,
     /// A permission or a rule forbids it.
+    #[error("{0}")]
     Forbidden(String),
     /// An id in path or query that is unknown, deleted or another organization's. Names the kind of thing.
+    #[error("{0} not found")]
     NotFound(&'static str),
     /// The state does not allow it.
+    #[error("{0}")]
     Conflict(String),
     /// The `plan_hash` sent is not the run's.
+    #[error("The run's plan has another hash")]
     StalePlan,
     /// The request could not be read to its end.
+    #[error("The request could not be read to its end")]
     Unreadable,
     /// The body is larger than this many bytes.
+    #[error("The body is larger than {0} bytes")]
     TooLarge(usize),
     /// There is a body, and it is not JSON.
+    #[error("{0}")]
     NotJson(&'static str),
     /// Faults of the body or the query, each with its place.
+    #[error("{} faults", .0.len())]
     Invalid(Vec<Fault>),
     /// Too much to do, or the database is away: later.
+    #[error("Overloaded; try again in a moment")]
     Overloaded,
     /// A fault of ours; logged where it is turned into an answer, never shown.
+    #[error("{0}")]
     Internal(String),
     /// The answer that was given to the same request before (`Idempotency-Key`).
-    Repeated(Box<Response>),
+    #[error("answered before")]
+    Repeated { status: StatusCode, body: String },
 }
 
 impl ApiError {
@@ -68,49 +83,47 @@ impl From<DbErr> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let text = self.to_string();
         match self {
             ApiError::Unauthorized => {
-                let mut response = detail(StatusCode::UNAUTHORIZED, "Not authenticated");
+                let mut response = detail(StatusCode::UNAUTHORIZED, &text);
                 let challenge = HeaderValue::from_static("Bearer");
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
             }
-            ApiError::Forbidden(why) => detail(StatusCode::FORBIDDEN, &why),
-            ApiError::NotFound(thing) => {
-                detail(StatusCode::NOT_FOUND, &format!("{thing} not found"))
-            }
-            ApiError::Conflict(why) => detail(StatusCode::CONFLICT, &why),
-            ApiError::StalePlan => detail(
-                StatusCode::PRECONDITION_FAILED,
-                "The run's plan has another hash",
-            ),
-            ApiError::Unreadable => detail(
-                StatusCode::BAD_REQUEST,
-                "The request could not be read to its end",
-            ),
-            ApiError::TooLarge(limit) => {
-                let why = format!("The body is larger than {limit} bytes");
-                detail(StatusCode::PAYLOAD_TOO_LARGE, &why)
-            }
-            ApiError::NotJson(why) => detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, why),
+            ApiError::Forbidden(_) => detail(StatusCode::FORBIDDEN, &text),
+            ApiError::NotFound(_) => detail(StatusCode::NOT_FOUND, &text),
+            ApiError::Conflict(_) => detail(StatusCode::CONFLICT, &text),
+            ApiError::StalePlan => detail(StatusCode::PRECONDITION_FAILED, &text),
+            ApiError::Unreadable => detail(StatusCode::BAD_REQUEST, &text),
+            ApiError::TooLarge(_) => detail(StatusCode::PAYLOAD_TOO_LARGE, &text),
+            ApiError::NotJson(_) => detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text),
             ApiError::Invalid(faults) => invalid(faults),
             ApiError::Overloaded => {
-                let mut response = detail(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "Overloaded; try again in a moment",
-                );
-                response
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                let mut response = detail(StatusCode::SERVICE_UNAVAILABLE, &text);
+                let seconds = HeaderValue::from_static("1");
+                response.headers_mut().insert(RETRY_AFTER, seconds);
                 response
             }
             ApiError::Internal(cause) => {
                 tracing::error!(%cause, "a request failed inside");
                 internal()
             }
-            ApiError::Repeated(response) => *response,
+            ApiError::Repeated { status, body } => {
+                let mut response = json_text(status, body);
+                response
+                    .headers_mut()
+                    .insert(REPLAYED, HeaderValue::from_static("true"));
+                response
+            }
         }
     }
+}
+
+/// An answer whose body is JSON already.
+pub(crate) fn json_text(status: StatusCode, body: String) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    (status, [(CONTENT_TYPE, kind)], body).into_response()
 }
 
 /// `{"detail": "…"}` with a status.

@@ -282,7 +282,7 @@ async fn unknown_fields_are_ignored() {
 async fn a_million_keys_and_a_text_of_two_megabytes_are_too_large() {
     let api = Api::start().await;
     let keys: String = (0..1_000_000).map(|at| format!("\"k{at}\":1,")).collect();
-    post_text(&api, REQUESTS, format!("{{{}\"z\":1}}", keys))
+    post_text(&api, REQUESTS, format!("{{{keys}\"z\":1}}"))
         .await
         .expect(413);
     post_text(&api, REQUESTS, format!("\"{}\"", "a".repeat(2 << 20)))

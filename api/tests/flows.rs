@@ -295,3 +295,19 @@ async fn a_deleted_flow_is_answered_once_more_and_gone() {
         .expect(404);
     assert_eq!(api.get("/api/v1/flows/all").await.body, json!([]));
 }
+
+#[tokio::test]
+async fn ten_thousand_definitions_that_are_not_there_are_looked_up_and_refused() {
+    let api = Api::start().await;
+    let operations: Vec<Value> = (0..10_000)
+        .map(|index| json!({"name": "t", "task_definition": uuid::Uuid::now_v7(), "index": index}))
+        .collect();
+    let body = json!({"name": "Nowhere", "task_operations": operations, "dependencies": []});
+    let found = api.post(PATH, body).await.faults();
+    assert!(found.len() >= 100);
+    assert!(
+        found
+            .iter()
+            .any(|(_, kind)| kind == "unknown_task_definition")
+    );
+}

@@ -67,6 +67,7 @@ async fn another_method_is_a_405_and_no_header_changes_it() {
     ] {
         let answer = api.call(method, path, &api.token(), None).await.expect(405);
         assert_eq!(answer.detail(), "Method Not Allowed", "{method} {path}");
+        assert!(answer.headers.contains_key("allow"), "{method} {path}");
     }
     let run = api.run().await;
     let request = Request::builder()

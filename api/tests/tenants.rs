@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Api};
 
+/// The path of a call about an id.
+type PathOf = Box<dyn Fn(Uuid) -> String>;
+
 struct Theirs {
     flow: Uuid,
     request: Uuid,
@@ -84,7 +87,7 @@ async fn a_foreign_id_in_a_query_is_a_404_like_an_unknown_one() {
     let theirs = theirs(&api).await;
     let (own_flow, own_request) = (api.flow().await, api.flow_request().await);
     let before = everything(&api).await;
-    let cells: Vec<(&str, Box<dyn Fn(Uuid) -> String>, Uuid)> = vec![
+    let cells: Vec<(&str, PathOf, Uuid)> = vec![
         (
             "GET",
             Box::new(|id| format!("flow_requests/?id={id}")),

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Rows, json, kind_word};
-use crate::extract::payload;
+use crate::extract::{checked, payload};
 
 /// Integrations with their tasks, as introspected.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
@@ -106,6 +106,11 @@ fn yes() -> bool {
 }
 
 impl Manifest {
+    /// Reads a manifest, or lists everything that is wrong with it.
+    pub fn read(value: &Value) -> Result<Manifest, Vec<Fault>> {
+        checked(value)
+    }
+
     /// Without the paths: only the server's own organization may name files of its machine.
     pub(crate) fn without_paths(mut self) -> Manifest {
         for integration in &mut self.integrations {

@@ -149,21 +149,25 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     })
 }
 
-/// Decodes a value, or lists everything that is wrong with it.
+/// Decodes the value of a body, or lists everything that is wrong with it.
 pub(super) fn decode<T: Payload>(value: &Value) -> Result<T, ApiError> {
+    checked(value).map_err(|faults| ApiError::Invalid(within("body", faults)))
+}
+
+/// Decodes a value, or lists everything that is wrong with it, located from its root.
+pub(crate) fn checked<T: Payload>(value: &Value) -> Result<T, Vec<Fault>> {
     let mut faults = T::checks().faults(value);
     faults.extend(T::more_faults(value));
     if !faults.is_empty() {
-        return Err(ApiError::Invalid(within("body", faults)));
+        return Err(faults);
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let mut loc = loc!["body"];
-        loc.extend(steps(error.path()));
-        ApiError::fault(Fault::new(
+        let loc = steps(error.path());
+        vec![Fault::new(
             loc,
             "value_error",
             error.into_inner().to_string(),
-        ))
+        )]
     })
 }
 

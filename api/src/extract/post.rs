@@ -1,10 +1,9 @@
 //! A POST: its body, and the `Idempotency-Key` under which it takes effect once.
 
-use axum::body::Body as Stream;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::StatusCode;
+use axum::http::header::HeaderName;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,12 +16,11 @@ use serde::Serialize;
 
 use super::body::{Payload, SMALL, decode, parse, read};
 use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, json_text};
 use crate::offload::offload;
 use crate::state::AppState;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST_KEY: usize = 255;
 
 /// A POST's decoded body. One whose key was answered before is answered the same before it is decoded.
@@ -145,7 +143,7 @@ impl Once {
                 .boxed()
             })
             .await?;
-        Ok((json(StatusCode::OK, body), rest))
+        Ok((json_text(StatusCode::OK, body), rest))
     }
 }
 
@@ -172,11 +170,10 @@ impl Taken {
         let status = u16::try_from(row.status)
             .ok()
             .and_then(|code| StatusCode::from_u16(code).ok());
-        let mut response = json(status.unwrap_or(StatusCode::OK), row.body);
-        response
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
-        ApiError::Repeated(Box::new(response))
+        ApiError::Repeated {
+            status: status.unwrap_or(StatusCode::OK),
+            body: row.body,
+        }
     }
 }
 
@@ -195,13 +192,4 @@ fn key(parts: &Parts) -> Result<Option<String>, ApiError> {
             "Give one key of 1 to 255 printable ASCII characters",
         ))),
     }
-}
-
-fn json(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Stream::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -4,13 +4,13 @@ pub(crate) mod create;
 pub(crate) mod decide;
 
 mod orders;
+mod plan;
 mod view;
 
 use axum::Json;
 use axum::extract::State;
 use neena_engine::ids::{FlowId, RunId};
 use neena_store::queries::{self, TaskResults, Window};
-use utoipa::IntoParams;
 use uuid::Uuid;
 
 pub(crate) use orders::Orders;
@@ -28,7 +28,7 @@ const THING: &str = "Flow run";
 const LISTED_RESULT: i64 = 16 << 10;
 
 /// A page of one flow's runs.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfFlow {
     /// The flow.

@@ -6,33 +6,27 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use neena_engine::flow::Flow;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
-use neena_engine::plan::{Head, Metadata, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::plan::Plan;
 use neena_engine::run::Decision;
-use neena_engine::{Fault, Loc, Micros, loc};
+use neena_engine::{Fault, Micros, loc};
 use neena_store::entities::flow_request;
 use neena_store::queries::{self, FlowVersion};
 use neena_store::{Decided, Deciding, Message, NewRun, decide_within, insert_run};
 use sea_orm::DatabaseTransaction;
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::plan::plan;
 use super::view::RunView;
 use crate::auth::{Caller, Permission};
-use crate::catalogue;
 use crate::error::ApiError;
 use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
-use crate::offload::{detached, offload};
+use crate::offload::detached;
 use crate::routes::flow_requests::unknown;
-use crate::routes::flows::{NewFlow, read_stored};
 use crate::state::AppState;
-use crate::view::parsed;
-
-/// Flows of more operations than this are planned on a thread for such work.
-const SMALL: usize = 256;
 
 /// A new run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -55,7 +49,7 @@ pub(crate) struct NewFlowRun {
 payload!(NewFlowRun);
 
 /// Which flow to run for which request.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Execute {
     flow_id: Uuid,
@@ -213,46 +207,6 @@ async fn find(
     ))
 }
 
-/// The plan of a run, from the flow as it is and the catalogue as it is. Faults are located at `at`
-/// the part of the call that named the flow or the request.
-async fn plan(
-    app: &AppState,
-    caller: &Caller,
-    flow: FlowVersion,
-    request: &flow_request::Model,
-    at: impl Fn(&'static str) -> Vec<Loc>,
-) -> Result<Arc<Plan>, ApiError> {
-    let posted: NewFlow = read_stored(&flow.body)?;
-    let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
-    let (request, by) = (copy(request), caller.email.as_ref().to_owned());
-    let heavy = posted.size() > SMALL;
-    let planned = offload(heavy, move || {
-        let checked = Flow::check(posted.spec(), &catalogue).map_err(Unplanned::Flow)?;
-        let graph = checked
-            .graph()
-            .map_err(|error| Unplanned::Bug(error.to_string()))?;
-        let head = Head {
-            v: PLAN_V,
-            organization: flow.flow.organization_id,
-            flow: flow.flow.id,
-            flow_name: checked.name().to_owned(),
-            flow_version: u32::try_from(flow.flow.version).unwrap_or_default(),
-            graph: graph.hash(),
-            request,
-            triggered_by: by,
-            policy: Policy { count: 1 },
-        };
-        Plan::make(Arc::new(graph), head)
-            .map(Arc::new)
-            .map_err(Unplanned::Request)
-    });
-    planned.await?.map_err(|why| match why {
-        Unplanned::Flow(faults) => ApiError::Invalid(below(faults, &at("flow"), 0)),
-        Unplanned::Request(faults) => ApiError::Invalid(below(faults, &at("flow_request"), 1)),
-        Unplanned::Bug(cause) => ApiError::Internal(cause),
-    })
-}
-
 /// A run that is planned, not yet stored.
 struct Made {
     run: RunId,
@@ -261,32 +215,6 @@ struct Made {
     triggered: Option<Micros>,
     /// Whether its requester approves it along with making it.
     approve: bool,
-}
-
-enum Unplanned {
-    /// The catalogue has moved on since the flow was posted.
-    Flow(Vec<Fault>),
-    Request(Vec<Fault>),
-    Bug(String),
-}
-
-/// The faults, each at `place` and what its own location says after so many steps.
-fn below(mut faults: Vec<Fault>, place: &[Loc], after: usize) -> Vec<Fault> {
-    for fault in &mut faults {
-        let rest = fault.loc.split_off(after.min(fault.loc.len()));
-        fault.loc = [place, &rest].concat();
-    }
-    faults
-}
-
-/// The request as the plan holds it; a later edit changes nothing.
-fn copy(request: &flow_request::Model) -> RequestCopy {
-    let metadata: Vec<Map<String, Value>> = parsed(&request.request_metadata);
-    RequestCopy {
-        instructions: request.request_instructions.clone(),
-        name: request.request_name.clone(),
-        metadata: Metadata::from(metadata.into_iter().flatten().collect::<Map<_, _>>()),
-    }
 }
 
 async fn store(

@@ -10,7 +10,6 @@ use neena_engine::run::{Decision, Phase, Refused, RunStatus};
 use neena_store::entities::flow_run;
 use neena_store::queries::{self, catalogue};
 use neena_store::{Decided, Deciding};
-use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::view::RunView;
@@ -22,7 +21,7 @@ use crate::offload::detached;
 use crate::state::AppState;
 
 /// A decision about the plan of a run.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OnPlan {
     flow_run_id: Uuid,
@@ -42,7 +41,7 @@ impl QueryParameters for OnPlan {
 }
 
 /// A decision about a run.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OnRun {
     flow_run_id: Uuid,

@@ -18,24 +18,30 @@ const OF_OPERATION: [&str; 5] = [
 /// Every use of such a field in a posted flow.
 pub(super) fn later_fields(flow: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
-    named(flow, &OF_FLOW, &[], &mut faults);
+    named(flow, &OF_FLOW, Vec::new, &mut faults);
     approval(&flow["approval"], &mut faults);
     let operations = flow["task_operations"].as_array().into_iter().flatten();
     for (at, operation) in operations.enumerate() {
         named(
             operation,
             &OF_OPERATION,
-            &loc!["task_operations", at],
+            || loc!["task_operations", at],
             &mut faults,
         );
     }
     faults
 }
 
-fn named(object: &Value, fields: &[&str], within: &[Loc], faults: &mut Vec<Fault>) {
+fn named(
+    object: &Value,
+    fields: &[&'static str],
+    within: impl Fn() -> Vec<Loc>,
+    faults: &mut Vec<Fault>,
+) {
     for field in fields {
         if object.get(field).is_some_and(|value| !value.is_null()) {
-            let loc = [within, &loc![*field]].concat();
+            let mut loc = within();
+            loc.push(Loc::from(*field));
             faults.push(not_supported(loc, field));
         }
     }
