@@ -20,6 +20,9 @@ pub use manifest::Manifest;
 use crate::error::ApiError;
 use crate::view::parsed;
 
+/// Who registers what a server itself brings along.
+pub const SYSTEM_EMAIL: &str = "system@neena.local";
+
 /// An integration as it is registered.
 #[derive(Clone, Debug)]
 pub struct Registered {
@@ -86,8 +89,8 @@ pub async fn upsert_built_ins(db: &Db) -> Result<(), ApiError> {
                 code_digest,
                 created_at: now.0,
                 modified_at: now.0,
-                created_by_email: None,
-                modified_by_email: None,
+                created_by_email: Some(SYSTEM_EMAIL.to_owned()),
+                modified_by_email: Some(SYSTEM_EMAIL.to_owned()),
                 deleted_at: None,
             }
         })

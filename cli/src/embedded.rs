@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use neena_api::catalogue::{Manifest, upsert_built_ins, upsert_manifest};
+use anyhow::Context;
+use neena_api::catalogue::{Manifest, SYSTEM_EMAIL, upsert_built_ins, upsert_manifest};
 use neena_bus::{Bus, InProcess, Keeper, Relay};
 use neena_engine::ids::WorkerId;
 use neena_store::{Db, Durability, Journal, Outlet, SqlStore, Store};
@@ -63,7 +63,7 @@ impl Embedded {
         let db = opened?;
         upsert_built_ins(&db)
             .await
-            .map_err(|problem| anyhow!("cannot register the built-in tasks: {problem:?}"))?;
+            .context("cannot register the built-in tasks")?;
         let hosting = hosts.map(|hosts| Arc::new(LocalHosting::new(hosts)));
         register(&options, &db, hosting.as_deref()).await?;
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(db.clone()));
@@ -184,9 +184,9 @@ async fn register(
             .with_context(|| format!("cannot load {}", path.display()))?;
         let manifest: Manifest = serde_json::from_value(manifest)
             .with_context(|| format!("cannot register {}", path.display()))?;
-        upsert_manifest(db, manifest, None)
+        upsert_manifest(db, manifest, Some(SYSTEM_EMAIL))
             .await
-            .map_err(|problem| anyhow!("cannot register {}: {problem:?}", path.display()))?;
+            .with_context(|| format!("cannot register {}", path.display()))?;
         for hosted in &found {
             hosting
                 .hosts()

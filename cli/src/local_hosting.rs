@@ -6,7 +6,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use neena_api::Hosting;
 use neena_store::Db;
-use neena_store::queries::catalogue;
+use neena_store::queries::hosting;
 use neena_worker::executors::PythonHosts;
 use tracing::{info, warn};
 
@@ -28,7 +28,7 @@ impl LocalHosting {
     /// Hosts again what was synced by path before. What is gone or has changed since is not hosted:
     /// its runs wait until it is synced again.
     pub(crate) async fn host_synced(&self, db: &Db) -> anyhow::Result<()> {
-        let synced = catalogue::synced_paths(db.reader())
+        let synced = hosting::synced_paths(db.reader())
             .await
             .context("cannot read the registered integrations")?;
         for (short_name, digest, path) in synced {

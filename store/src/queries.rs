@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod catalogue;
+pub mod hosting;
 pub mod idempotency;
 
 mod flow_requests;

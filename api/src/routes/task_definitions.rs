@@ -24,7 +24,8 @@ pub(crate) struct ParameterView {
     name: String,
     data_type: String,
     position: u32,
-    doc_string: Option<String>,
+    /// Empty where the code says nothing.
+    doc_string: String,
     optional: bool,
 }
 
@@ -41,7 +42,7 @@ impl From<Parameter> for ParameterView {
             name,
             data_type,
             position,
-            doc_string,
+            doc_string: doc_string.unwrap_or_default(),
             optional,
         }
     }

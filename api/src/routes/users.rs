@@ -18,7 +18,8 @@ use crate::state::AppState;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserView {
     email: String,
-    full_name: Option<String>,
+    /// As the user or the token told it, else the e-mail.
+    full_name: String,
     /// As the user told it, else the subject of the token.
     auth0_id: String,
     id: Uuid,
@@ -55,7 +56,7 @@ pub(crate) async fn current(
         .ok_or(ApiError::NotFound("User"))?;
     Ok(Json(UserView {
         email: caller.email.as_ref().to_owned(),
-        full_name: row.full_name,
+        full_name: row.full_name.unwrap_or(row.email),
         auth0_id: row.auth0_id.unwrap_or(row.subject),
         id: row.id,
         permissions: Some(caller.permissions.words().to_vec()),
@@ -99,8 +100,8 @@ pub(crate) async fn create_if_not_exists(
                     .await?
                     .ok_or(ApiError::NotFound("User"))?;
                 let view = UserView {
+                    full_name: row.full_name.unwrap_or_else(|| row.email.clone()),
                     email: row.email,
-                    full_name: row.full_name,
                     auth0_id,
                     id: row.id,
                     permissions: None,
