@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use neena_engine::Micros;
 use neena_engine::ids::TaskDefinitionId;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
 };
 use uuid::Uuid;
 
@@ -39,15 +39,16 @@ pub async fn integrations(
 
 /// A page of the task definitions that are not deleted.
 pub async fn definitions(db: &impl ConnectionTrait, window: Window) -> Result<Vec<Defined>, DbErr> {
-    let rows = task_definition::Entity::find()
-        .filter(task_definition::Column::DeletedAt.is_null())
+    let rows = there()
+        .join(JoinType::InnerJoin, integration_of_definition())
+        .select_also(integration::Entity)
         .order_by_desc(task_definition::Column::CreatedAt)
         .order_by_desc(task_definition::Column::Id)
         .offset(window.skip)
         .limit(window.limit)
         .all(db)
         .await?;
-    with_integrations(db, rows).await
+    Ok(rows.into_iter().filter_map(defined).collect())
 }
 
 /// The task definitions of `ids` that are there and not deleted, in no particular order.
@@ -55,18 +56,41 @@ pub async fn definitions_of(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = TaskDefinitionId>,
 ) -> Result<Vec<Defined>, DbErr> {
-    let ids: HashSet<Uuid> = ids.into_iter().map(|id| id.0).collect();
-    let ids: Vec<Uuid> = ids.into_iter().collect();
-    let mut rows = Vec::with_capacity(ids.len());
+    let ids = distinct(ids);
+    let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
-        let found = task_definition::Entity::find()
-            .filter(task_definition::Column::DeletedAt.is_null())
+        let rows = there()
             .filter(task_definition::Column::Id.is_in(chunk.iter().copied()))
+            .join(JoinType::InnerJoin, integration_of_definition())
+            .select_also(integration::Entity)
             .all(db)
             .await?;
-        rows.extend(found);
+        found.extend(rows.into_iter().filter_map(defined));
     }
-    with_integrations(db, rows).await
+    Ok(found)
+}
+
+/// The digests of the code behind those of `ids` that are there and not deleted.
+pub async fn digests_of(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = TaskDefinitionId>,
+) -> Result<HashMap<Uuid, String>, DbErr> {
+    let ids = distinct(ids);
+    let mut digests = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let rows: Vec<(Uuid, String)> = there()
+            .filter(task_definition::Column::Id.is_in(chunk.iter().copied()))
+            .select_only()
+            .columns([
+                task_definition::Column::Id,
+                task_definition::Column::CodeDigest,
+            ])
+            .into_tuple()
+            .all(db)
+            .await?;
+        digests.extend(rows);
+    }
+    Ok(digests)
 }
 
 /// Writes an integration and its definitions as they are now: new ones are inserted, changed ones
@@ -155,40 +179,28 @@ async fn register_definition(
         .await
 }
 
-async fn with_integrations(
-    db: &impl ConnectionTrait,
-    rows: Vec<task_definition::Model>,
-) -> Result<Vec<Defined>, DbErr> {
-    let ids: HashSet<Uuid> = rows.iter().map(|row| row.integration_id).collect();
-    let integrations: HashMap<Uuid, integration::Model> = integration::Entity::find()
-        .filter(integration::Column::Id.is_in(ids))
-        .all(db)
-        .await?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    Ok(rows
-        .into_iter()
-        .filter_map(|definition| {
-            let integration = integrations.get(&definition.integration_id)?.clone();
-            Some(Defined {
-                definition,
-                integration,
-            })
-        })
-        .collect())
+/// Definitions that are not deleted.
+fn there() -> Select<task_definition::Entity> {
+    task_definition::Entity::find().filter(task_definition::Column::DeletedAt.is_null())
 }
 
-/// Short name, code digest and path of the integrations that were synced from this machine.
-pub async fn synced_paths(
-    db: &impl ConnectionTrait,
-) -> Result<Vec<(String, String, String)>, DbErr> {
-    let rows = integration::Entity::find()
-        .filter(integration::Column::Path.is_not_null())
-        .all(db)
-        .await?;
-    let named = rows
-        .into_iter()
-        .filter_map(|row| Some((row.short_name, row.code_digest?, row.path?)));
-    Ok(named.collect())
+type Joined = (task_definition::Model, Option<integration::Model>);
+
+fn defined((definition, integration): Joined) -> Option<Defined> {
+    Some(Defined {
+        definition,
+        integration: integration?,
+    })
+}
+
+fn distinct(ids: impl IntoIterator<Item = TaskDefinitionId>) -> Vec<Uuid> {
+    let ids: HashSet<Uuid> = ids.into_iter().map(|id| id.0).collect();
+    ids.into_iter().collect()
+}
+
+fn integration_of_definition() -> RelationDef {
+    task_definition::Entity::belongs_to(integration::Entity)
+        .from(task_definition::Column::IntegrationId)
+        .to(integration::Column::Id)
+        .into()
 }

@@ -239,14 +239,9 @@ async fn code_is_current(app: &AppState, run: RunId) -> Result<bool, ApiError> {
         .map(|operation| (operation.definition, operation.code_digest.as_str()))
         .collect();
     let ids = planned.keys().map(|id| TaskDefinitionId(*id));
-    let known: HashMap<Uuid, String> = catalogue::definitions_of(app.db().reader(), ids)
-        .await?
-        .into_iter()
-        .map(|row| (row.definition.id, row.definition.code_digest))
-        .collect();
-    Ok(planned
-        .iter()
-        .all(|(id, digest)| known.get(id).is_some_and(|now| now == digest)))
+    let known = catalogue::digests_of(app.db().reader(), ids).await?;
+    let current = |(id, digest): (&Uuid, &&str)| known.get(id).is_some_and(|now| now == digest);
+    Ok(planned.iter().all(current))
 }
 
 /// With a capital letter: what people read.
