@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
-use utoipa::openapi::path::{Operation, Paths};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Response as Documented, ResponseBuilder, Schema,
+    Required, Response as Documented, ResponseBuilder, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
@@ -113,7 +113,13 @@ pub(crate) fn add(
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
+            name(operation, &path);
             describe(operation, access);
+        }
+        if let Some(post) = &mut item.post {
+            post.parameters
+                .get_or_insert_default()
+                .push(RefOr::T(key_parameter()));
         }
         let path = format!("{base}{path}");
         match document.paths.paths.get_mut(&path) {
@@ -123,6 +129,32 @@ pub(crate) fn add(
             }
         }
     }
+}
+
+/// Handlers of several resources share their names; an operation's id is its own.
+fn name(operation: &mut Operation, path: &str) {
+    let resource = path
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    operation.operation_id = operation
+        .operation_id
+        .take()
+        .map(|handler| format!("{resource}_{handler}"));
+}
+
+/// Every POST takes it.
+fn key_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The same request under the same key takes effect once and gets the same answer for 24 hours.",
+        ))
+        .schema(Some(String::schema()))
+        .build()
 }
 
 fn describe(operation: &mut Operation, access: Access) {
@@ -147,7 +179,18 @@ fn describe(operation: &mut Operation, access: Access) {
     };
     let detail = || Ref::from_schema_name(ErrorDetail::name());
     let faults = Ref::from_schema_name(ValidationErrors::name());
+    if operation.request_body.is_some() {
+        operation.responses.responses.extend([
+            fail("413", "The body is too large", detail()),
+            fail("415", "There is a body, and it is not JSON", detail()),
+        ]);
+    }
     operation.responses.responses.extend([
+        fail(
+            "503",
+            "Overloaded: come back after `Retry-After` seconds",
+            detail(),
+        ),
         fail("401", "No token, or one that does not hold", detail()),
         fail("422", "Validation Error", faults),
     ]);

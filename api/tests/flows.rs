@@ -27,6 +27,7 @@ async fn a_flow_is_answered_with_every_field_of_the_contract() {
     assert_eq!(made["version"], 1);
     assert_eq!(made["on_failure"], "continue");
     assert_eq!(made["approval"], body["approval"]);
+    assert_eq!(made["timeout_seconds"], 60);
     assert_eq!(made["created_by_email"], "ada@example.com");
     let operations = made["task_operations"].as_array().unwrap();
     let places: Vec<&Value> = operations
@@ -242,6 +243,8 @@ async fn an_edit_with_faults_or_of_nothing_changes_nothing() {
     let api = Api::start().await;
     let made = api.post(PATH, api.flow_body().await).await.expect(200).body;
     let mut body = api.flow_body().await;
+    let found = api.put(PATH, body.clone()).await.faults();
+    assert_eq!(found, faults([("body.id", "missing")]));
     body["id"] = json!("0192f3a4-0000-7000-8000-00000000abcd");
     body["dependencies"][0]["source_task_operation"] = json!(99);
     let found = api.put(PATH, body.clone()).await.faults();

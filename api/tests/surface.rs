@@ -151,6 +151,7 @@ async fn the_document_shows_every_path_as_the_reference_prints_it() {
     let document = api.send(request).await.expect(200).body;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut operations: Vec<String> = Vec::new();
+    let mut ids = std::collections::HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         operations.extend(
             item.as_object()
@@ -158,6 +159,11 @@ async fn the_document_shows_every_path_as_the_reference_prints_it() {
                 .keys()
                 .map(|method| format!("{method} {path}")),
         );
+    }
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()));
+        }
     }
     operations.sort();
     let expected = [
@@ -209,6 +215,8 @@ async fn the_document_shows_every_path_as_the_reference_prints_it() {
         document["components"]["securitySchemes"]["bearer"]["scheme"],
         "bearer"
     );
+    let parameters = &document["paths"]["/api/v1/flow_runs/"]["post"]["parameters"];
+    assert_eq!(parameters[0]["name"], "Idempotency-Key");
     let limits = &document["components"]["schemas"]["NewFlowRequest"]["properties"];
     assert_eq!(limits["request_instructions"]["minLength"], 8);
 }

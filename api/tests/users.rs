@@ -21,7 +21,7 @@ async fn the_current_user_has_every_field_of_the_contract() {
         .await;
     let user = answer.expect(200).body;
     assert_eq!(user["email"], "ada@example.com");
-    assert_eq!(user["full_name"], json!(null));
+    assert_eq!(user["full_name"], "ada@example.com", "nobody told another");
     assert_eq!(user["auth0_id"], "local|ada@example.com");
     assert_eq!(user["permissions"], json!(["read", "write"]));
     assert!(user["id"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());

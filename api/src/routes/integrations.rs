@@ -16,6 +16,7 @@ use crate::auth::Caller;
 use crate::catalogue::{self, Manifest, Registered};
 use crate::error::ApiError;
 use crate::extract::{Body, Query};
+use crate::offload::detached;
 use crate::state::AppState;
 use crate::view::Time;
 
@@ -101,13 +102,20 @@ pub(crate) async fn sync(
     } else {
         manifest.without_paths()
     };
-    let registered = catalogue::upsert_manifest(app.db(), manifest, Some(&caller.email)).await?;
-    let mut integrations = Vec::with_capacity(registered.len());
-    for one in registered {
-        let hosted = host(&app, &one.integration).await;
-        integrations.push(synced(one, hosted));
-    }
-    Ok(Json(Synced { integrations }))
+    // What was registered is hosted, too, though the client may have gone.
+    let integrations = detached(async move {
+        let by = Some(caller.email.as_ref());
+        let registered = catalogue::upsert_manifest(app.db(), manifest, by).await?;
+        let mut integrations = Vec::with_capacity(registered.len());
+        for one in registered {
+            let hosted = host(&app, &one.integration).await;
+            integrations.push(synced(one, hosted));
+        }
+        Ok(integrations)
+    });
+    Ok(Json(Synced {
+        integrations: integrations.await?,
+    }))
 }
 
 /// Has the code of a synced integration loaded by this process's worker, where there is one.

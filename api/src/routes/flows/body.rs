@@ -27,8 +27,8 @@ pub(crate) struct NewFlow {
     pub(super) on_failure: Option<OnFailure>,
     /// Limit of the whole run, from its approval.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(exclusive_minimum = 0, maximum = 31536000)]
-    pub(super) timeout_seconds: Option<f64>,
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 31536000)]
+    pub(super) timeout_seconds: Option<Number>,
     /// `required` (default) or `{"mode": "required", "count": 1}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) approval: Option<Value>,
@@ -75,8 +75,8 @@ pub(crate) struct Operation {
     retry: Option<RetryPolicy>,
     /// Limit of one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(exclusive_minimum = 0, maximum = 31536000)]
-    timeout_seconds: Option<f64>,
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 31536000)]
+    timeout_seconds: Option<Number>,
 }
 
 /// The target waits for the source.
@@ -102,15 +102,15 @@ pub(crate) struct RetryPolicy {
     max_attempts: Option<u32>,
     /// Before the second attempt; 2 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 31536000)]
-    delay_seconds: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 31536000)]
+    delay_seconds: Option<Number>,
     /// How the delay grows: `exponential` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     backoff: Option<Backoff>,
     /// The delay never grows past this; 300 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 31536000)]
-    max_delay_seconds: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 31536000)]
+    max_delay_seconds: Option<Number>,
 }
 
 macro_rules! words {
@@ -160,7 +160,7 @@ impl NewFlow {
             task_operations: self.task_operations.iter().map(Operation::spec).collect(),
             dependencies: self.dependencies.iter().map(Dependency::spec).collect(),
             on_failure: self.on_failure.map(Into::into).unwrap_or_default(),
-            timeout_ms: self.timeout_seconds.map(millis),
+            timeout_ms: self.timeout_seconds.as_ref().map(millis),
         }
     }
 }
@@ -176,7 +176,7 @@ impl Operation {
             when: self.when.clone(),
             trigger_rule: self.trigger_rule.map(Into::into).unwrap_or_default(),
             retry: self.retry.as_ref().map_or(Retry::NONE, RetryPolicy::spec),
-            timeout_ms: self.timeout_seconds.map(millis),
+            timeout_ms: self.timeout_seconds.as_ref().map(millis),
         }
     }
 }
@@ -200,19 +200,22 @@ impl RetryPolicy {
     fn spec(&self) -> Retry {
         Retry {
             max_attempts: self.max_attempts.unwrap_or(3),
-            delay_ms: self.delay_seconds.map_or(2_000, whole_millis),
+            delay_ms: self.delay_seconds.as_ref().map_or(2_000, whole_millis),
             backoff: self.backoff.map(Into::into).unwrap_or_default(),
-            max_delay_ms: self.max_delay_seconds.map_or(300_000, whole_millis),
+            max_delay_ms: self
+                .max_delay_seconds
+                .as_ref()
+                .map_or(300_000, whole_millis),
         }
     }
 }
 
 /// Seconds as milliseconds, at least one: a limit is never rounded away.
-fn millis(seconds: f64) -> u64 {
+fn millis(seconds: &Number) -> u64 {
     whole_millis(seconds).max(1)
 }
 
 /// Seconds as milliseconds. The schema keeps them between zero and a year.
-fn whole_millis(seconds: f64) -> u64 {
-    (seconds * 1_000.0).round() as u64
+fn whole_millis(seconds: &Number) -> u64 {
+    (seconds.as_f64().unwrap_or_default() * 1_000.0).round() as u64
 }

@@ -6,6 +6,7 @@ use neena_engine::Micros;
 use neena_engine::flow::Flow;
 use neena_store::entities::flow::Model;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -25,7 +26,8 @@ pub(crate) struct FlowView {
     #[schema(value_type = Vec<DependencyView>)]
     dependencies: Box<RawValue>,
     on_failure: Option<OnFailure>,
-    timeout_seconds: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    timeout_seconds: Option<Number>,
     #[schema(value_type = Option<serde_json::Value>)]
     approval: Option<Box<RawValue>>,
     id: Uuid,
@@ -92,7 +94,7 @@ struct Version<'a> {
     task_operations: Vec<OperationView<'a>>,
     dependencies: Vec<DependencyView<'a>>,
     on_failure: Option<OnFailure>,
-    timeout_seconds: Option<f64>,
+    timeout_seconds: Option<&'a Number>,
     approval: Option<&'a serde_json::Value>,
 }
 
@@ -101,7 +103,7 @@ struct Parts {
     task_operations: Box<RawValue>,
     dependencies: Box<RawValue>,
     on_failure: Option<OnFailure>,
-    timeout_seconds: Option<f64>,
+    timeout_seconds: Option<Number>,
     approval: Option<Box<RawValue>>,
 }
 
@@ -160,7 +162,7 @@ pub(super) fn text(
             })
             .collect(),
         on_failure: posted.on_failure,
-        timeout_seconds: posted.timeout_seconds,
+        timeout_seconds: posted.timeout_seconds.as_ref(),
         approval: posted.approval.as_ref(),
     };
     serde_json::to_string(&version).expect("a flow is JSON")
