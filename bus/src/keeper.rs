@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use neena_engine::Micros;
 use neena_store::{Message, Outlet, Res, Store};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ pub struct Keeper {
     lease: Duration,
     /// Since when every call was answered in time.
     well_since: Instant,
+    /// The database's time at the last round.
+    last: Option<Micros>,
 }
 
 /// What a round did.
@@ -42,12 +45,19 @@ impl Keeper {
             outlet,
             lease,
             well_since: Instant::now(),
+            last: None,
         }
     }
 
     /// One round. The dead are buried only if the database answered well for a whole lease: after an
     /// outage the living renew first.
     pub async fn run_once(&mut self) -> Res<Kept> {
+        let now = self.store.now().await?;
+        // The machine slept, or its clock was set: the living renew before anybody is declared dead.
+        if self.last.is_some_and(|last| now.since(last) > SLOW) {
+            self.well_since = Instant::now();
+        }
+        self.last = Some(now);
         let woken = self.store.wake(LIMIT);
         let woken = Self::timed(&mut self.well_since, woken).await?;
         let buried = match self.well_since.elapsed() >= self.lease {

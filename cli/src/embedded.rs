@@ -120,20 +120,17 @@ impl Embedded {
         self.worker.id()
     }
 
-    /// Lets running tasks finish within the grace, records what they gave, and closes everything.
+    /// Lets running tasks finish within the grace, records what they gave, and closes everything,
+    /// whatever goes wrong on the way; the first thing that did is the error.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.worker
-            .stop()
-            .await
-            .context("the worker did not stop in good order")?;
+        let worker = self.worker.stop().await;
         self.journal.close().await;
         self.stop_keeper.cancel();
-        self.keeper
-            .await
-            .context("the keeper did not stop in good order")?;
+        let keeper = self.keeper.await;
         self.relay.close().await;
         self.db.close().await;
-        Ok(())
+        worker.context("the worker did not stop in good order")?;
+        keeper.context("the keeper did not stop in good order")
     }
 }
 

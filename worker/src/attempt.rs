@@ -1,8 +1,10 @@
 //! One attempt under way: how to stop it, and whether it really began.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use futures_util::FutureExt;
 use neena_engine::Micros;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, Start, TaskError, TaskKey};
@@ -15,11 +17,15 @@ use crate::executors::Call;
 /// A result larger than this many bytes fails its attempt.
 pub(crate) const RESULT_LIMIT: usize = 1 << 20;
 
+const WAITS: u8 = 0;
+const BEGUN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
 /// The driver's hold on an attempt.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempt {
     pub stop: CancellationToken,
-    began: Arc<AtomicBool>,
+    turn: Arc<AtomicU8>,
 }
 
 /// How an attempt ended.
@@ -34,7 +40,20 @@ pub(crate) struct Ended {
 impl Attempt {
     /// Whether it got its slot and was handed to an executor.
     pub fn began(&self) -> bool {
-        self.began.load(Ordering::Acquire)
+        self.turn.load(Ordering::Acquire) == BEGUN
+    }
+
+    /// Keeps it from beginning; false if it has begun.
+    pub fn withdraw(&self) -> bool {
+        self.leave_waiting(WITHDRAWN) != BEGUN
+    }
+
+    /// How it stood before.
+    fn leave_waiting(&self, to: u8) -> u8 {
+        let moved = self
+            .turn
+            .compare_exchange(WAITS, to, Ordering::AcqRel, Ordering::Acquire);
+        moved.unwrap_or_else(|was| was)
     }
 
     /// Waits for a slot where the task takes one, then runs it.
@@ -50,16 +69,23 @@ impl Attempt {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    return ended(shared.clock.now(), Outcome::Stopped);
+                    return ended(shared.clock.now(), Outcome::Withdrawn);
                 }
                 slot = slot(&shared) => slot,
             }
         } else {
             None
         };
-        self.began.store(true, Ordering::Release);
+        if self.leave_waiting(BEGUN) != WAITS {
+            return ended(shared.clock.now(), Outcome::Withdrawn);
+        }
         let started = shared.clock.now();
-        let outcome = shared.executors.run(operation.kind, call, self.stop).await;
+        let run = shared.executors.run(operation.kind, call, self.stop);
+        // A run must not wait for ever for an executor that is gone.
+        let outcome = AssertUnwindSafe(run)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| panicked());
         drop(slot);
         ended(started, judged(outcome, operation.repeatable))
     }
@@ -94,6 +120,15 @@ impl Drop for Waiting<'_> {
 /// Built-in pure tasks take microseconds and no slot.
 fn takes_slot(operation: &Operation) -> bool {
     !(operation.pure && operation.kind == neena_engine::flow::Kind::BuiltIn)
+}
+
+/// The outcome of an attempt whose executor broke down.
+fn panicked() -> Outcome {
+    Outcome::Failed(TaskError {
+        kind: "executor_panicked".into(),
+        message: "the executor of this task broke down; the server's log says where".into(),
+        retryable: false,
+    })
 }
 
 /// Ends that do not tell what the attempt did outside.

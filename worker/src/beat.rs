@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use neena_engine::ids::WorkerId;
 use neena_engine::run::{Record, Then};
@@ -59,6 +60,10 @@ async fn compare(
         };
         // A full inbox is read soon; the next beat says it again.
         let _ = hold.notes.try_send(note);
+    }
+    // A run of a claim call under way is not there yet; the next beat looks again.
+    if shared.claiming.load(Ordering::Acquire) > 0 {
+        return;
     }
     for held in owned.into_values() {
         if !before.contains_key(&held.run) && shared.held.get(held.run).is_none() {

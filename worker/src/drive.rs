@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use neena_engine::plan::Plan;
@@ -22,8 +23,10 @@ const CONDEMNED_AT: i64 = 4;
 const BURST: usize = 128;
 /// Rows gathered in one go before they are handed to the journal.
 const GATHER: usize = 256;
+/// A run is given back as soon as nothing runs; this is when it is given back at the latest.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
 /// How long a run whose code nobody hosts here waits before it is looked at again.
-const UNHOSTED_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+const UNHOSTED_WAIT: Duration = Duration::from_secs(5);
 
 /// What others tell a driver.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(crate) struct Drive {
     unstarted: Vec<TaskKey>,
     /// Whether the engine was told of the claim; not while code is missing.
     claimed: bool,
+    /// Whether the database refused a record before.
+    refused: bool,
 }
 
 /// Why a driver stopped.
@@ -95,6 +100,7 @@ impl Drive {
             handed_back: false,
             unstarted: Vec::new(),
             claimed: false,
+            refused: false,
         }
     }
 
@@ -106,7 +112,9 @@ impl Drive {
             inbox_seq: self.held.inbox_seq,
         };
         match self.unhosted(history) {
-            Some(missing) if self.held.claims < CONDEMNED_AT => self.park_unhosted(&missing),
+            Some(missing) if self.held.claims < CONDEMNED_AT && !self.overdue() => {
+                self.park_unhosted(&missing);
+            }
             _ => self.claim(standing),
         }
         let over = self.turn().await;
@@ -122,6 +130,10 @@ impl Drive {
     async fn turn(&mut self) -> Over {
         loop {
             self.burst().await;
+            if self.drain.is_some() && !self.handed_back && self.idle() {
+                self.hand_back();
+                continue;
+            }
             if let Some(over) = self.flush().await {
                 return over;
             }
@@ -150,9 +162,6 @@ impl Drive {
                 }
                 () = at(drain) => self.hand_back(),
             }
-            if self.drain.is_some() && !self.handed_back && self.idle() {
-                self.hand_back();
-            }
         }
     }
 
@@ -167,6 +176,13 @@ impl Drive {
                     Command::Start(start) => self.start(start),
                     Command::Stop(key) => {
                         if let Some(attempt) = self.attempts.get(&key) {
+                            attempt.stop.cancel();
+                        }
+                    }
+                    Command::Withdraw(key) => {
+                        if let Some(attempt) = self.attempts.get(&key)
+                            && attempt.withdraw()
+                        {
                             attempt.stop.cancel();
                         }
                     }
@@ -218,12 +234,18 @@ impl Drive {
     }
 
     fn start(&mut self, start: Start) {
+        let operation = self.plan.graph.operation(start.position).clone();
+        let (kind, integration) = (operation.kind, &operation.integration);
+        let executors = &self.shared.executors;
+        if !executors.hosts(kind, integration, &operation.code_digest) {
+            // Its code went since the claim: given back, the run waits for it.
+            self.drain.get_or_insert_with(|| Instant::now() + FAR);
+        }
         if self.drain.is_some() {
             self.unstarted.push(start.key);
             return;
         }
         let key = start.key;
-        let operation = self.plan.graph.operation(start.position).clone();
         let attempt = Attempt::default();
         let span = tracing::info_span!("task", task = key.index, method = %operation.method);
         let call = attempt::call(self.held.run, &operation, start);
@@ -262,6 +284,10 @@ impl Drive {
             Ok(verdict) => verdict,
             Err(StoreError::Refused(why)) => {
                 warn!(%why, "the database refused a record of this run");
+                if std::mem::replace(&mut self.refused, true) {
+                    // Not even its end can be written: the next owner may have more luck.
+                    return Some(Over::Lost);
+                }
                 self.last = None;
                 self.events.push_back(Event::Unstorable);
                 return None;
@@ -277,6 +303,7 @@ impl Drive {
                 return Some(Over::Settled);
             }
             self.last = None;
+            self.handed_back = false;
         }
         self.saw(verdict.inbox_seq);
         if self.held.suspect() {
@@ -352,7 +379,7 @@ impl Drive {
         self.handed_back = true;
         let mut unstarted = std::mem::take(&mut self.unstarted);
         for (key, attempt) in &self.attempts {
-            if !attempt.began() {
+            if attempt.withdraw() {
                 unstarted.push(*key);
             }
             attempt.stop.cancel();
@@ -385,10 +412,17 @@ impl Drive {
         ))
     }
 
+    /// Whether the run's own limit has passed: it ends, with or without its code.
+    fn overdue(&self) -> bool {
+        let deadline = self.held.deadline_at;
+        deadline.is_some_and(|deadline| deadline <= self.shared.clock.now())
+    }
+
     fn park_unhosted(&mut self, missing: &str) {
         let reason = format!("no worker hosts {missing}");
         warn!(%reason, "run parked");
-        let wake_at = Some(self.shared.clock.now().after(UNHOSTED_WAIT));
+        let again = self.shared.clock.now().after(UNHOSTED_WAIT);
+        let wake_at = Some(self.held.deadline_at.map_or(again, |at| at.min(again)));
         let then = Then::Park {
             wake_at,
             reason: Some(reason.into()),

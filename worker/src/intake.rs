@@ -1,11 +1,12 @@
 //! Taking runs: by message when one comes, from the table when none does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use neena_engine::ids::{ClaimId, RunId};
 use neena_engine::plan::PLAN_V;
-use neena_engine::run::{Ending, History, Record, RunStatus, Then};
+use neena_engine::run::{Ending, History, Phase, Record, RunStatus, Then};
 use neena_store::{Claim, Entry, Held, Res, StoreError, Which};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,13 @@ async fn next(shared: &Arc<Shared>) -> Res<()> {
 
 /// Claims and starts a driver for each run that was given; how many.
 async fn take(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
+    shared.claiming.fetch_add(1, Ordering::AcqRel);
+    let taken = claim(shared, which).await;
+    shared.claiming.fetch_sub(1, Ordering::AcqRel);
+    taken
+}
+
+async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
     if !shared.lease_holds() {
         return Err(StoreError::Unavailable(
             "the worker's lease is not renewed".into(),
@@ -128,24 +136,42 @@ async fn take(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
     Ok(taken)
 }
 
+/// Lets a run go when its driver ends, however it does.
+struct Letting<'a> {
+    shared: &'a Shared,
+    run: RunId,
+    claim: ClaimId,
+    suspect: bool,
+}
+
+impl Drop for Letting<'_> {
+    fn drop(&mut self) {
+        self.shared.held.remove(self.run, self.claim);
+        self.shared.freed.notify_one();
+        if self.suspect {
+            self.shared.cleared.notify_one();
+        }
+    }
+}
+
 async fn drive(
     shared: Arc<Shared>,
     held: Held,
     sender: mpsc::Sender<Note>,
     notes: mpsc::Receiver<Note>,
 ) {
-    let (run, claim, suspect) = (held.run, held.claim, held.suspect());
+    let _letting = Letting {
+        shared: &shared,
+        run: held.run,
+        claim: held.claim,
+        suspect: held.suspect(),
+    };
     match prepare(&shared, &held).await {
         Ok((plan, history)) => {
             let drive = Drive::new(shared.clone(), held, plan, &history, (sender, notes));
             drive.go(&history).await;
         }
         Err(problem) => give_up(&shared, &held, problem).await,
-    }
-    shared.held.remove(run, claim);
-    shared.freed.notify_one();
-    if suspect {
-        shared.cleared.notify_one();
     }
 }
 
@@ -164,6 +190,9 @@ async fn prepare(shared: &Shared, held: &Held) -> Res<(Arc<neena_engine::plan::P
 async fn give_up(shared: &Shared, held: &Held, problem: StoreError) {
     warn!(%problem, "the run could not be loaded");
     let then = match problem {
+        StoreError::Refused(_) if held.phase == Phase::Closing => Then::Close {
+            body: "The run was cancelled.".into(),
+        },
         StoreError::Refused(why) => Then::Finish(Ending {
             status: RunStatus::Failed,
             body: format!("The plan could not be loaded (plan_unreadable): {why}").into(),

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     /// Attempts that wait for a slot.
     waiting: AtomicUsize,
     held: HeldRuns,
+    /// Claim calls under way whose runs are not in `held` yet.
+    claiming: AtomicUsize,
     /// This incarnation; a dead one never returns.
     id: Mutex<WorkerId>,
     /// Until when, by local time, claims are ours to make.
@@ -73,6 +75,10 @@ pub struct Worker {
     shared: Arc<Shared>,
     stop: CancellationToken,
     loops: TaskTracker,
+    /// Ends the heartbeat and the pokes: later than `stop`, since runs are held until the drivers are
+    /// done.
+    silence: CancellationToken,
+    listeners: TaskTracker,
 }
 
 impl Worker {
@@ -97,6 +103,7 @@ impl Worker {
             executors,
             clock,
             held: HeldRuns::default(),
+            claiming: AtomicUsize::new(0),
             id: Mutex::new(id),
             freed: Notify::new(),
             cleared: Notify::new(),
@@ -106,13 +113,18 @@ impl Worker {
         let stop = CancellationToken::new();
         let loops = TaskTracker::new();
         loops.spawn(intake::run(shared.clone(), stop.clone()));
-        loops.spawn(intake::pokes(shared.clone(), stop.clone()));
-        loops.spawn(beat::run(shared.clone(), stop.clone()));
         loops.close();
+        let silence = CancellationToken::new();
+        let listeners = TaskTracker::new();
+        listeners.spawn(intake::pokes(shared.clone(), silence.clone()));
+        listeners.spawn(beat::run(shared.clone(), silence.clone()));
+        listeners.close();
         Ok(Worker {
             shared,
             stop,
             loops,
+            silence,
+            listeners,
         })
     }
 
@@ -148,7 +160,9 @@ impl Worker {
             );
         }
         self.shared.executors.shutdown().await;
-        self.shared.store.leave(self.id()).await
+        self.silence.cancel();
+        self.listeners.wait().await;
+        self.shared.store.leave(self.shared.id()).await
     }
 }
 

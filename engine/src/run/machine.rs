@@ -39,6 +39,8 @@ pub enum Outcome {
     Failed(TaskError),
     /// Stopped because the run asked for it.
     Stopped,
+    /// It never began: the run asked for it while it waited for its turn.
+    Withdrawn,
 }
 
 /// What is stored of a run that was claimed before.
@@ -101,8 +103,11 @@ pub struct Start {
 pub enum Command {
     /// Run an attempt.
     Start(Start),
-    /// Stop an attempt that was started; it ends as [`Outcome::Stopped`].
+    /// Stop an attempt that was started; it ends as [`Outcome::Stopped`] or, if it had not begun, as
+    /// [`Outcome::Withdrawn`].
     Stop(TaskKey),
+    /// Stop an attempt that still waits for its turn; what has begun goes on.
+    Withdraw(TaskKey),
     /// Hand this to the journal; at most one per event, and before the same event's other commands.
     Record(Record),
     /// Send [`Event::Due`] at this time; replaces the earlier wish.
@@ -285,7 +290,9 @@ impl Run {
             .first()
             .map(|(due, _)| *due)
             .filter(|_| self.may_start());
-        let deadline = self.deadline.filter(|_| self.stopping.is_none());
+        let deadline = self
+            .deadline
+            .filter(|_| matches!(self.stopping, None | Some(Stopping::Failed)));
         let Some(wake) = due.into_iter().chain(deadline).min() else {
             return;
         };

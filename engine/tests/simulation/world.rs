@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         self.inbox_seq = 0;
         self.deadline = None;
         self.table
-            .retain(|_, row| row.status != TaskStatus::Skipped);
+            .retain(|_, row| row.status != TaskStatus::Skipped || row.attempt > 0);
         for row in self.table.values_mut() {
             if row.status != TaskStatus::Completed {
                 row.status = TaskStatus::Pending;
@@ -318,6 +318,8 @@ impl<'a> World<'a> {
                     owner.running.push(start);
                 }
                 Command::Stop(key) => stopped.push(key),
+                // Everything has its turn at once here.
+                Command::Withdraw(_) => {}
                 Command::WakeAt(due) => owner.wake = Some(due),
             }
         }

@@ -107,7 +107,7 @@ impl State {
             };
             match row.status {
                 TaskStatus::Completed => continue,
-                TaskStatus::Skipped => {
+                TaskStatus::Skipped if row.attempt == 0 => {
                     self.tasks.remove(&key);
                     continue;
                 }

@@ -296,13 +296,14 @@ async fn write_vote(
 }
 
 /// A new round: what did not complete makes way and is tried again, what was skipped is decided anew.
+/// Attempts are counted over all rounds, so a row that tells of one stays.
 async fn open_round(connection: &impl ConnectionTrait, run: RunId, ended: u32) -> Res<()> {
     let sql = "INSERT INTO task_attempts (run_id, idx, item, round, attempt, start_time, end_time, error) \
          SELECT run_id, idx, item, $1, attempt, start_time, end_time, error FROM task_runs \
          WHERE run_id = $2 AND status IN ('failed', 'cancelled') AND attempt > 0 \
          ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING";
     execute(connection, sql, [small(ended), run.0.into()]).await?;
-    let sql = "DELETE FROM task_runs WHERE run_id = $1 AND status = 'skipped'";
+    let sql = "DELETE FROM task_runs WHERE run_id = $1 AND status = 'skipped' AND attempt = 0";
     execute(connection, sql, [run.0.into()]).await?;
     let sql = "UPDATE task_runs SET status = 'pending', attempts_before = attempt, start_time = NULL, \
          end_time = NULL, due_at = NULL, result = NULL, result_size = NULL, error = NULL \

@@ -74,12 +74,16 @@ impl World {
     }
 
     pub async fn worker(&self, slots: usize) -> Worker {
+        self.worker_with_grace(slots, 2).await
+    }
+
+    pub async fn worker_with_grace(&self, slots: usize, seconds: u64) -> Worker {
         let settings = Settings {
             name: "test".into(),
             slots,
             runs: 16,
             lease: Duration::from_secs(10),
-            grace: Duration::from_secs(2),
+            grace: Duration::from_secs(seconds),
         };
         let now = self.store.now().await.unwrap();
         Worker::start(
@@ -101,11 +105,22 @@ impl World {
         run
     }
 
+    /// A run of these steps, approved, that may take ten seconds.
+    pub async fn run_for_ten_seconds(&mut self, steps: &[Step]) -> RunId {
+        let run = self.insert(plan(steps, Some(10_000)));
+        self.decide(run, approve()).await;
+        run
+    }
+
     /// A run of these steps that waits for approval.
     pub fn waiting(&mut self, steps: &[Step]) -> RunId {
+        self.insert(plan(steps, None))
+    }
+
+    fn insert(&mut self, plan: Arc<Plan>) -> RunId {
         self.runs += 1;
         let run = RunId(Uuid::from_u128(self.runs));
-        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan(steps), None).unwrap();
+        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan, None).unwrap();
         self.store.insert_run(&new);
         run
     }
@@ -189,7 +204,7 @@ pub fn approve() -> Decision {
     }
 }
 
-fn plan(steps: &[Step]) -> Arc<Plan> {
+pub fn plan(steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
     let operations = (0u32..)
         .zip(steps)
         .map(|(index, step)| operation(index, step));
@@ -203,7 +218,7 @@ fn plan(steps: &[Step]) -> Arc<Plan> {
         operations: operations.collect(),
         edges,
         on_failure: OnFailure::Stop,
-        timeout_ms: None,
+        timeout_ms,
     };
     let graph = Arc::new(Graph::new(&body).unwrap());
     let head = Head {

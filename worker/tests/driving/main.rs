@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod behaviour;
+mod claims_and_beats;
 mod harness;
+mod regressions;
 mod scripted;

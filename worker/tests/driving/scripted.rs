@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 /// The digest of the code that is scripted here.
 pub const DIGEST: &str = "scripted@1";
 
-/// `echo` returns its arguments, `nap` takes a second, `hang` goes on until it is stopped, `gate` until it is let
-/// through, `fail` fails, `flood` returns more than can be recorded.
+/// `echo` returns its arguments, `nap` takes a second, `long` twenty, `hang` goes on until it is stopped,
+/// `stubborn` for four seconds more, `gate` until it is let through, `fail` fails, `nap_and_fail` after a
+/// second, `flood` returns more than can be recorded, `panic` breaks the executor down.
 #[derive(Debug)]
 pub struct Scripted {
     pub gate: Semaphore,
@@ -69,6 +70,9 @@ impl Executor for Scripted {
         let outcome = tokio::select! {
             outcome = play(self, &call) => outcome,
             () = stop.cancelled() => {
+                if call.method == "stubborn" {
+                    tokio::time::sleep(Duration::from_secs(4)).await;
+                }
                 self.seen.lock().stopped += 1;
                 Outcome::Stopped
             }
@@ -81,10 +85,15 @@ impl Executor for Scripted {
 async fn play(script: &Scripted, call: &Call) -> Outcome {
     match call.method.as_str() {
         "nap" => tokio::time::sleep(Duration::from_secs(1)).await,
-        "hang" => std::future::pending().await,
+        "long" => tokio::time::sleep(Duration::from_secs(20)).await,
+        "hang" | "stubborn" => std::future::pending().await,
+        "panic" => panic!("as asked"),
         "gate" => script.gate.acquire().await.unwrap().forget(),
         "flood" => return Outcome::Completed(Json::of(&"x".repeat(1 << 20))),
-        "fail" => {
+        "fail" | "nap_and_fail" => {
+            if call.method == "nap_and_fail" {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
             return Outcome::Failed(TaskError {
                 kind: "exception".into(),
                 message: "asked to fail".into(),

@@ -20,10 +20,10 @@ impl Run {
             return;
         }
         self.record.then = match self.stopping {
+            Some(Stopping::HandedBack) => Then::Yield,
             _ if self.standing.phase == Phase::Closing => Then::Close {
                 body: "The run was cancelled.".into(),
             },
-            Some(Stopping::HandedBack) => Then::Yield,
             Some(_) => Then::Finish(self.ending()),
             None if self.open == 0 => Then::Finish(self.ending()),
             None => self.park(now),

@@ -9,6 +9,9 @@ use crate::ids::TaskRunId;
 use crate::run::{Attempt, TaskKey, TaskRow, TaskStatus};
 use crate::{Json, Micros};
 
+/// What became of a task whose next attempt never began.
+const NOT_STARTED: &str = "the run ended before its next attempt";
+
 impl Run {
     pub(super) fn finished(
         &mut self,
@@ -27,6 +30,9 @@ impl Run {
             return;
         }
         self.running -= 1;
+        if outcome == Outcome::Withdrawn {
+            return self.withdrawn(position, now);
+        }
         task.made = attempt;
         task.start_time = Some(started);
         match outcome {
@@ -42,7 +48,21 @@ impl Run {
                 self.fail(position, &error, now);
                 self.stop_after_failure(now, commands);
             }
-            Outcome::Stopped => self.cancel(position, "stopped", "stopped with its run", now),
+            Outcome::Stopped | Outcome::Withdrawn => {
+                self.cancel(position, "stopped", "stopped with its run", now);
+            }
+        }
+    }
+
+    /// An attempt that never began does not count.
+    fn withdrawn(&mut self, position: usize, now: Micros) {
+        let task = &mut self.tasks[position];
+        task.start_time = None;
+        if task.made > 0 {
+            self.cancel(position, "not_started", NOT_STARTED, now);
+        } else {
+            task.error = None;
+            self.skip(position, now);
         }
     }
 
@@ -136,11 +156,13 @@ impl Run {
         }
         self.stopping = Some(why);
         self.give_up(why, now);
-        if why != Stopping::Failed {
-            for position in 0..self.tasks.len() {
-                if self.tasks[position].state == State::Running {
-                    commands.push(Command::Stop(self.key(position)));
-                }
+        for position in 0..self.tasks.len() {
+            if self.tasks[position].state == State::Running {
+                let key = self.key(position);
+                commands.push(match why {
+                    Stopping::Failed => Command::Withdraw(key),
+                    _ => Command::Stop(key),
+                });
             }
         }
     }
@@ -164,8 +186,7 @@ impl Run {
                     self.cancel(position, "worker_crash", message, now);
                 }
                 State::Waiting | State::Held if listed && task.made > 0 => {
-                    let message = "the run ended before its next attempt";
-                    self.cancel(position, "not_started", message, now);
+                    self.cancel(position, "not_started", NOT_STARTED, now);
                 }
                 State::Waiting | State::Held if listed => {
                     task.start_time = None;

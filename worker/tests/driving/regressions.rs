@@ -1,0 +1,136 @@
+//! Faults that were there once.
+
+use std::time::Duration;
+
+use neena_engine::run::{Decision, RunStatus, TaskStatus};
+
+use crate::harness::{Step, World, actor, step};
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ends_within_a_grace_longer_than_the_lease_is_recorded() {
+    let mut world = World::new();
+    let worker = world.worker_with_grace(4, 30).await;
+    let run = world.run(&[step("long", &[])]).await;
+    world.until(|| world.script.seen().begun.len() == 1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(world.statuses(run).await, [TaskStatus::Completed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_slot_does_not_begin_after_a_failure() {
+    let mut world = World::new();
+    let _worker = world.worker(1).await;
+    let mut steps = vec![step("fail", &[])];
+    steps.extend((0..20).map(|_| step("nap", &[])));
+    let run = world.run(&steps).await;
+    assert_eq!(world.ended(run).await, RunStatus::Failed);
+    assert!(world.script.seen().begun.len() <= 2);
+    let rows = world.rows(run).await;
+    let skipped = rows
+        .values()
+        .filter(|row| row.status == TaskStatus::Skipped);
+    assert!(skipped.clone().count() >= 19, "{rows:#?}");
+    assert!(
+        skipped
+            .clone()
+            .all(|row| row.attempt == 0 && row.start_time.is_none())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_that_is_given_back_is_not_closed_with_tasks_under_way() {
+    let mut world = World::new();
+    let worker = world.worker(4).await;
+    let run = world.run(&[step("stubborn", &[])]).await;
+    world.until(|| world.script.seen().begun.len() == 1).await;
+    world.decide(run, Decision::Cancel { actor: actor() }).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    worker.stop().await.unwrap();
+    let _worker = world.worker(4).await;
+    world.until(|| world.store.result(run).is_some()).await;
+    let statuses = world.statuses(run).await;
+    assert!(
+        statuses.iter().all(|status| status.is_outcome()),
+        "{statuses:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_run_holds_after_one_of_its_tasks_failed() {
+    let mut world = World::new();
+    let _worker = world.worker(4).await;
+    let retried = Step {
+        attempts: 9,
+        delay_ms: 2_000,
+        ..step("fail", &[])
+    };
+    let steps = [step("long", &[]), retried, step("nap_and_fail", &[])];
+    let run = world.run_for_ten_seconds(&steps).await;
+    assert_eq!(world.ended(run).await, RunStatus::Failed);
+    assert_eq!(world.rows(run).await[&0].status, TaskStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_run_holds_where_its_code_is_missing() {
+    let mut world = World::new();
+    world.script.host(false);
+    let _worker = world.worker(4).await;
+    let run = world.run_for_ten_seconds(&[step("echo", &[])]).await;
+    assert_eq!(world.ended(run).await, RunStatus::Failed);
+    assert_eq!(
+        world.store.run(run).unwrap().reason.as_deref(),
+        Some("run_timeout")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn code_that_goes_while_its_run_is_held_makes_the_run_wait() {
+    let mut world = World::new();
+    let _worker = world.worker(4).await;
+    let run = world.run(&[step("nap", &[]), step("echo", &[0])]).await;
+    world.until(|| world.script.seen().begun.len() == 1).await;
+    world.script.host(false);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.script.seen().begun.len(), 1);
+    assert_eq!(world.status(run), RunStatus::InProgress);
+    world.script.host(true);
+    assert_eq!(world.ended(run).await, RunStatus::Completed);
+    assert_eq!(
+        world.script.seen().begun[&0],
+        1,
+        "what had ended was not run again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_executor_that_breaks_down_fails_its_task_and_nothing_else() {
+    let mut world = World::new();
+    let _worker = world.worker(1).await;
+    let run = world.run(&[step("panic", &[])]).await;
+    let healthy = world.run(&[step("echo", &[])]).await;
+    assert_eq!(world.ended(run).await, RunStatus::Failed);
+    assert!(
+        world
+            .store
+            .result(run)
+            .unwrap()
+            .contains("executor_panicked")
+    );
+    assert_eq!(world.ended(healthy).await, RunStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_tried_before_keeps_its_count_through_a_round_that_does_not_reach_it() {
+    let mut world = World::new();
+    let _worker = world.worker(4).await;
+    let run = world
+        .run(&[step("fail", &[]), step("nap_and_fail", &[])])
+        .await;
+    assert_eq!(world.ended(run).await, RunStatus::Failed);
+    for round in 2..=3 {
+        world.decide(run, Decision::Retry { actor: actor() }).await;
+        assert_eq!(world.ended(run).await, RunStatus::Failed);
+        let rows = world.rows(run).await;
+        assert!(rows.values().all(|row| row.attempt == round), "{rows:#?}");
+    }
+}
