@@ -14,7 +14,7 @@ use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
 use neena_engine::run::{Actor, Decision, Outcome, RunStatus, TaskKey};
 use neena_engine::{Hash, Json};
 use neena_store::entities::flow_run;
-use neena_store::{Decided, Deciding, Durability, NewRun, StoreError, insert_run};
+use neena_store::{Decided, Deciding, Durability, NewRun, insert_run};
 use neena_worker::executors::{Call, Executor, PythonHosts};
 use sea_orm::EntityTrait;
 use serde_json::Map;
@@ -162,9 +162,7 @@ impl Machine {
         let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
         self.embedded
             .db
-            .unit(move |tx| {
-                async move { insert_run(tx, &new).await.map_err(StoreError::from) }.boxed()
-            })
+            .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
             .await?;
         let actor = Actor {
             user: UserId(Uuid::nil()),

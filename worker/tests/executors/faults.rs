@@ -287,7 +287,7 @@ def take(self, value):
         match probe.run(call).await {
             Outcome::Completed(_) => assert_eq!(depth, 100),
             Outcome::Failed(failure) => assert_eq!(failure.kind, "invalid_arguments", "{depth}"),
-            Outcome::Stopped => panic!("stopped"),
+            Outcome::Stopped | Outcome::Withdrawn => panic!("stopped"),
         }
     }
     assert_eq!(probe.pid().await, pid);
