@@ -121,6 +121,7 @@ pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(||
     environment.add_function("range", range);
     environment.add_filter("map", map);
     environment.add_filter("sum", sum);
+    environment.add_filter("tojson", tojson);
     environment.add_filter(SCALAR, scalar);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -202,6 +203,21 @@ fn sum(
         Some(start),
         Kwargs::from_iter::<[(String, Value); 0]>([]),
     )
+}
+
+/// Fuel a byte of JSON costs: what the library's own `tojson` charges.
+const JSON_BYTES_PER_FUEL: u64 = 4;
+
+/// `tojson`, without indentation: its width would be the author's, times the lines, times the depth.
+fn tojson(state: &State, value: &Value, arguments: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    if !arguments.is_empty() {
+        return Err(invalid("tojson takes no arguments"));
+    }
+    let none = Kwargs::from_iter::<[(String, Value); 0]>([]);
+    let json = filters::tojson(value, None, none)?;
+    let length = json.as_str().map_or(0, str::len) as u64;
+    state.consume_fuel(length / JSON_BYTES_PER_FUEL)?;
+    Ok(json)
 }
 
 fn is_container(value: &Value) -> bool {

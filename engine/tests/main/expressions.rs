@@ -137,6 +137,9 @@ fn depth_does_not_end_the_stack(#[case] open: &str, #[case] middle: &str, #[case
 
 #[rstest]
 #[case("{{ 'x' * 100000000 }}")]
+#[case("{{ [1] | tojson(indent=10000000000) }}")]
+#[case("{{ [1] | tojson(10000000000) }}")]
+#[case("{{ range(10000) | list | tojson(indent=100000) }}")]
 #[case("{{ [1] * 100000000 }}")]
 #[case("{{ range(10000) | map('string') | join('x' * 10000) }}")]
 #[case("{{ [range(10000)] * 10000 }}")]
@@ -178,6 +181,7 @@ fn cost_is_bounded(#[case] text: &str) {
         "only numbers and strings are multiplied",
         "sum starts from a number",
         "map takes",
+        "tojson takes no arguments",
         "at too much data",
     ];
     assert!(

@@ -39,7 +39,8 @@ class Channel:
 
     def send(self, header, body=b""):
         """Sends one frame; `header` is a dict without newlines in its JSON, `body` is bytes."""
-        head = json.dumps(header).encode()
+        # A lone surrogate (a file name that is not UTF-8) cannot be sent; the rest of the text can.
+        head = json.dumps(header, ensure_ascii=False).encode("utf-8", "replace")
         frame = b"".join(((len(head) + 1 + len(body)).to_bytes(4, "big"), head, b"\n", body))
         sent = os.write(self._descriptor, frame)
         while sent < len(frame):

@@ -28,7 +28,8 @@ def main(paths, output):
     answer = {"errors": errors} if errors else manifest
     for error in errors:
         print(explain(error), file=sys.stderr)
-    _write(output, json.dumps(answer, ensure_ascii=True).encode() + b"\n")
+    # A lone surrogate in a name or docstring is no JSON that others read.
+    _write(output, json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     return 1 if errors else 0
 
 

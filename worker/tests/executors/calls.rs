@@ -125,6 +125,8 @@ def rise(self, kind: str):
         raise Silent
     if kind == 'long':
         raise ValueError('x' * 1_000_000)
+    if kind == 'surrogate':
+        raise ValueError('no \\udcff \\0 text')
     if kind == 'deep':
         return self.rise(kind)
     raise {'fatal': Fatal, 'value': ValueError, 'base': KeyboardInterrupt}[kind]('as asked')
@@ -136,6 +138,12 @@ def rise(self, kind: str):
         ("value", "exception", "ValueError: as asked", true),
         ("base", "exception", "KeyboardInterrupt: as asked", true),
         ("exit", "exception", "SystemExit: 3", true),
+        (
+            "surrogate",
+            "exception",
+            "ValueError: no ? \0 text",
+            true,
+        ),
         (
             "silent",
             "exception",

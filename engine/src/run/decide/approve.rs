@@ -109,6 +109,6 @@ fn already(facts: &Facts) -> &'static str {
         (RunStatus::Cancelled, _) => "The flow run was already cancelled",
         (RunStatus::Completed, _) => "The flow run has already completed",
         (RunStatus::Failed, _) => "The flow run has already failed",
-        _ => "The flow run was already approved by someone else",
+        _ => "The flow run was already approved",
     }
 }
