@@ -43,6 +43,7 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(Needs(Read), routes!(flow_runs::preview_all))
         .add(Needs(Read), routes!(flow_runs::read))
         .add(Needs(Read), routes!(flow_runs::with_flow_result))
+        .add(Needs(Read), routes!(flow_runs::stored::plan))
         .add(Needs(Write), routes!(flow_runs::create::create))
         .add(Needs(Approve), routes!(flow_runs::decide::approve))
         .add(Needs(Approve), routes!(flow_runs::decide::reject))

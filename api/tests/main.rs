@@ -15,6 +15,7 @@ mod idempotency;
 mod lists;
 mod overload;
 mod permissions;
+mod plans;
 mod queries;
 mod serving;
 mod surface;

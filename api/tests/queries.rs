@@ -2,7 +2,7 @@
 
 use crate::harness::{Api, faults};
 
-const BY_ID: [(&str, &str, &str); 14] = [
+const BY_ID: [(&str, &str, &str); 15] = [
     ("GET", "/api/v1/flow_requests/", "id"),
     ("DELETE", "/api/v1/flow_requests/", "id"),
     ("GET", "/api/v1/flows/", "id"),
@@ -11,6 +11,7 @@ const BY_ID: [(&str, &str, &str); 14] = [
     ("GET", "/api/v1/flow_runs/", "id"),
     ("GET", "/api/v1/flow_runs/with_flow_result", "id"),
     ("GET", "/api/v1/flow_runs/all_for_flow_id", "flow_id"),
+    ("GET", "/api/v1/flow_runs/plan", "flow_run_id"),
     ("PUT", "/api/v1/flow_runs/approve", "flow_run_id"),
     ("PUT", "/api/v1/flow_runs/reject", "flow_run_id"),
     ("PUT", "/api/v1/flow_runs/cancel", "flow_run_id"),

@@ -174,6 +174,7 @@ async fn the_document_shows_every_path_as_the_reference_prints_it() {
         "get /api/v1/flow_runs/",
         "get /api/v1/flow_runs/all",
         "get /api/v1/flow_runs/all_for_flow_id",
+        "get /api/v1/flow_runs/plan",
         "get /api/v1/flow_runs/preview/all",
         "get /api/v1/flow_runs/with_flow_result",
         "get /api/v1/flows/",

@@ -120,6 +120,11 @@ async fn a_foreign_id_in_a_query_is_a_404_like_an_unknown_one() {
             theirs.flow,
         ),
         (
+            "GET",
+            Box::new(|id| format!("flow_runs/plan?flow_run_id={id}")),
+            theirs.run,
+        ),
+        (
             "PUT",
             Box::new(|id| format!("flow_runs/approve?flow_run_id={id}")),
             theirs.run,

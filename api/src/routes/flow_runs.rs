@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 pub(crate) mod decide;
+pub(crate) mod stored;
 
 mod orders;
 mod plan;

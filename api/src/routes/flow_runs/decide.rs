@@ -44,7 +44,7 @@ impl QueryParameters for OnPlan {
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OnRun {
-    flow_run_id: Uuid,
+    pub(super) flow_run_id: Uuid,
 }
 
 impl QueryParameters for OnRun {
@@ -223,7 +223,11 @@ async fn decide(
     }
 }
 
-async fn find(app: &AppState, caller: &Caller, run: RunId) -> Result<flow_run::Model, ApiError> {
+pub(super) async fn find(
+    app: &AppState,
+    caller: &Caller,
+    run: RunId,
+) -> Result<flow_run::Model, ApiError> {
     let tenant = queries::of(app.db().reader(), caller.organization);
     tenant.flow_run(run).await?.ok_or(ApiError::NotFound(THING))
 }
