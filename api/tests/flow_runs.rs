@@ -321,3 +321,32 @@ async fn metadata_that_no_plan_can_hold_is_refused_where_it_is_used() {
         .await;
     assert_eq!(answer.fault(), "body.flow_request: too_deep");
 }
+
+#[tokio::test]
+async fn a_time_that_utc_has_no_year_for_is_a_fault() {
+    let api = Api::start().await;
+    let (flow, request) = (api.flow().await, api.flow_request().await);
+    let before = api.rows().await;
+    for time in [
+        "9999-12-31T23:59:59-23:59",
+        "0000-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:60Z",
+    ] {
+        let body = json!({"flow": flow, "flow_request": request, "triggered_time": time});
+        let answer = api.post(PATH, body).await;
+        assert_eq!(
+            answer.fault(),
+            "body.triggered_time: datetime_parsing",
+            "{time}"
+        );
+    }
+    assert_eq!(api.rows().await, before);
+    for (time, shown) in [
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+        ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000000Z"),
+    ] {
+        let body = json!({"flow": flow, "flow_request": request, "triggered_time": time});
+        let run = api.post(PATH, body).await.expect(200).body;
+        assert_eq!(run["triggered_time"], shown);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use futures_util::FutureExt;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
 use neena_engine::plan::Plan;
@@ -102,9 +102,7 @@ pub(crate) async fn create(
         run: RunId(Uuid::now_v7()),
         request: FlowRequestId(request.id),
         plan,
-        triggered: body
-            .triggered_time
-            .map(|time| Micros(time.timestamp_micros())),
+        triggered: body.triggered_time.map(micros),
         approve,
     };
     store(&app, caller, once, new).await
@@ -165,6 +163,16 @@ fn smuggled(body: &NewFlowRun, caller: &Caller) -> Vec<Fault> {
             "A new run is not decided (null) or `approved`",
         );
     }
+    if body
+        .triggered_time
+        .is_some_and(|time| !is_shown(micros(time)))
+    {
+        fault(
+            "triggered_time",
+            "datetime_parsing",
+            "Input should be a datetime in the years 0000 to 9999 of UTC",
+        );
+    }
     if body.end_time.as_ref().is_some_and(|time| !time.is_null()) {
         fault("end_time", "none_required", "A new run has not ended");
     }
@@ -180,6 +188,15 @@ fn smuggled(body: &NewFlowRun, caller: &Caller) -> Vec<Fault> {
         );
     }
     faults
+}
+
+fn micros(time: DateTime<Utc>) -> Micros {
+    Micros(time.timestamp_micros())
+}
+
+/// Whether RFC 3339 has a word for it in UTC; an offset or a leap second may lead out of its years.
+fn is_shown(time: Micros) -> bool {
+    DateTime::from_timestamp_micros(time.0).is_some_and(|time| (0..=9_999).contains(&time.year()))
 }
 
 /// Whoever makes a run approved approves their own: the right to, and an organization that allows it.
