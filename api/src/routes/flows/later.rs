@@ -58,15 +58,21 @@ fn approval(policy: &Value, faults: &mut Vec<Fault>) {
         ),
         _ => (None, None),
     };
+    let (place, wanted) = match settings {
+        Some(_) => (loc!["approval", "mode"], "Input should be `required`"),
+        None => (
+            loc!["approval"],
+            "Input should be `required` or an object with that `mode`",
+        ),
+    };
     match mode {
         Some("required") => {}
         Some("none") => {
-            faults.push(not_supported(loc!["approval"], "approval: none"));
+            faults.push(not_supported(place, "approval: none"));
             return;
         }
         _ => {
-            let msg = "Input should be `required` or an object with that `mode`";
-            faults.push(Fault::new(loc!["approval"], "enum", msg));
+            faults.push(Fault::new(place, "enum", wanted));
             return;
         }
     }
@@ -129,6 +135,17 @@ mod tests {
             loc!["task_operations", 1, "rollback"],
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_mode_that_is_none_is_faulted_at_the_mode() {
+        for (approval, place) in [
+            (json!({"mode": 5}), loc!["approval", "mode"]),
+            (json!({"mode": "none"}), loc!["approval", "mode"]),
+            (json!("sometimes"), loc!["approval"]),
+        ] {
+            assert_eq!(later_fields(&json!({"approval": approval}))[0].loc, place);
+        }
     }
 
     #[test]
