@@ -61,6 +61,20 @@ async fn the_same_person_again_changes_nothing_and_another_is_too_late() {
 }
 
 #[tokio::test]
+async fn whoever_decided_the_other_way_is_not_told_it_was_someone_else() {
+    let api = Api::start().await;
+    for (first, then, told) in [
+        ("approve", "reject", "The flow run was already approved"),
+        ("reject", "approve", "The flow run was already rejected"),
+    ] {
+        let run = api.run().await;
+        decide(&api, first, run).await.expect(200);
+        let answer = decide(&api, then, run).await.expect(409);
+        assert_eq!(answer.detail(), told);
+    }
+}
+
+#[tokio::test]
 async fn of_many_approvals_at_once_one_counts() {
     let api = Api::start().await;
     let run = api.run().await;
