@@ -333,3 +333,22 @@ async fn a_refused_token_makes_no_user() {
     refused(&api, &token, "expired").await;
     assert_eq!(api.count("SELECT count(*) FROM users").await, 0);
 }
+
+#[tokio::test]
+async fn an_empty_e_mail_is_none_at_all() {
+    let api = Api::start().await;
+    for email in [json!(""), json!("  "), Value::Null] {
+        let token = signed(
+            &api,
+            Header::new(Algorithm::HS256),
+            &with(json!({"email": email})),
+        );
+        let me = api.call("GET", PATH, &token, None).await.expect(200);
+        assert_eq!(me.body["email"], "auth0|1", "{email}");
+    }
+    assert_eq!(
+        api.count("SELECT count(*) FROM users WHERE trim(email) = ''")
+            .await,
+        0
+    );
+}

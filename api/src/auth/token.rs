@@ -28,7 +28,7 @@ pub struct TokenRules {
 pub struct Identity {
     pub issuer: String,
     pub subject: String,
-    /// The `email` claim; without one the subject stands in for it.
+    /// The `email` claim; without one, or with an empty one, the subject stands in for it.
     pub email: String,
     pub name: Option<String>,
     /// The `org_id` claim.
@@ -96,7 +96,10 @@ impl Verifier {
         let claims = decode::<Claims>(token, &self.key, &self.validation)?.claims;
         check_claims(&claims)?;
         Ok(Identity {
-            email: claims.email.unwrap_or_else(|| claims.sub.clone()),
+            email: claims
+                .email
+                .filter(|email| !email.trim().is_empty())
+                .unwrap_or_else(|| claims.sub.clone()),
             issuer: claims.iss,
             subject: claims.sub,
             name: claims.name,
