@@ -169,3 +169,17 @@ async fn text_that_looks_like_sql_is_text() {
     }
     assert_eq!(api.count("SELECT count(*) FROM flow_requests").await, 3);
 }
+
+#[tokio::test]
+async fn every_id_that_is_not_the_callers_is_told_at_once() {
+    let api = Api::start().await;
+    let (id, nobody) = (api.flow_request().await, uuid::Uuid::now_v7());
+    let body = json!({"id": id, "request_instructions": "Process this request.",
+        "flow": nobody, "organization": nobody});
+    let both = [
+        ("body.flow", "unknown_id"),
+        ("body.organization", "unknown_id"),
+    ];
+    assert_eq!(api.post(PATH, body.clone()).await.faults(), faults(both));
+    assert_eq!(api.put(PATH, body).await.faults(), faults(both));
+}
