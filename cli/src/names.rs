@@ -41,11 +41,10 @@ pub fn ids(flows: &[Value]) -> String {
         .join(", ")
 }
 
-/// The task definitions of the server, by full name and by id.
+/// The task definitions of the server, by full name.
 #[derive(Debug, Default)]
 pub struct Tasks {
     id_by_name: HashMap<String, String>,
-    name_by_id: HashMap<String, String>,
 }
 
 impl Tasks {
@@ -62,9 +61,9 @@ impl Tasks {
     pub fn of(definitions: &[TaskDefinition]) -> Tasks {
         let mut tasks = Tasks::default();
         for definition in definitions {
-            let name = definition.full_name();
-            tasks.name_by_id.insert(definition.id.clone(), name.clone());
-            tasks.id_by_name.insert(name, definition.id.clone());
+            tasks
+                .id_by_name
+                .insert(definition.full_name(), definition.id.clone());
         }
         tasks
     }
@@ -74,16 +73,11 @@ impl Tasks {
         self.id_by_name.get(name).map(String::as_str)
     }
 
-    /// The definition's name; its id where the server does not know it any more.
-    pub fn name<'a>(&'a self, id: &'a str) -> &'a str {
-        self.name_by_id.get(id).map_or(id, String::as_str)
-    }
-
     /// The names of an integration's tasks, or of all, sorted.
     pub fn names(&self, integration: Option<&str>) -> Vec<&str> {
         let mut names: Vec<&str> = self
-            .name_by_id
-            .values()
+            .id_by_name
+            .keys()
             .map(String::as_str)
             .filter(|name| integration.is_none_or(|wanted| name.split('.').next() == Some(wanted)))
             .collect();

@@ -1,9 +1,7 @@
 //! The API's answers, as far as the commands read them. `--json` prints what the server said.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// A flow.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,21 +10,11 @@ pub struct Flow {
     pub name: String,
     pub version: Option<i64>,
     #[serde(default)]
-    pub task_operations: Vec<Operation>,
+    pub task_operations: Vec<Value>,
     #[serde(default)]
     pub modified_date: String,
     #[serde(default)]
     pub modified_by_email: Option<String>,
-}
-
-/// A task operation of a flow.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Operation {
-    pub name: String,
-    pub index: u32,
-    #[serde(default)]
-    pub sorted_index: u32,
-    pub task_definition: String,
 }
 
 /// A kind of task.
@@ -46,11 +34,18 @@ pub struct Integration {
 impl TaskDefinition {
     /// How flow files and people name it: `core.echo`, `commit_digest.read_commits`.
     pub fn full_name(&self) -> String {
-        let integration = &self.belongs_to_integration.short_name;
-        match self.python_method_name.strip_prefix(integration.as_str()) {
-            Some(rest) if rest.starts_with('.') => self.python_method_name.clone(),
-            _ => format!("{integration}.{}", self.python_method_name),
-        }
+        full_name(
+            &self.belongs_to_integration.short_name,
+            &self.python_method_name,
+        )
+    }
+}
+
+/// A task's name from its integration's and its method's; a built-in's method has both in it.
+pub fn full_name(integration: &str, method: &str) -> String {
+    match method.strip_prefix(integration) {
+        Some(rest) if rest.starts_with('.') => method.to_owned(),
+        _ => format!("{integration}.{method}"),
     }
 }
 
@@ -58,11 +53,6 @@ impl TaskDefinition {
 #[derive(Clone, Debug, Deserialize)]
 pub struct FlowRequest {
     pub id: String,
-    pub request_instructions: String,
-    pub request_name: Option<String>,
-    pub request_metadata: Option<Value>,
-    #[serde(default)]
-    pub modified_date: String,
 }
 
 /// A run.
@@ -75,9 +65,7 @@ pub struct Run {
     pub approval_status: Option<String>,
     pub triggered_time: Option<String>,
     pub end_time: Option<String>,
-    pub triggered_by: Option<String>,
     pub plan_hash: Option<String>,
-    pub flow_version: Option<i64>,
     /// What the run waits for, while it stands still.
     pub waiting_for: Option<String>,
     /// Why it did not complete.
@@ -88,13 +76,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// When it was made, to the millisecond: ids are UUIDv7, so they tell (`triggered_time` is the
-    /// client's word).
-    pub fn made_at(&self) -> Option<DateTime<Utc>> {
-        let (seconds, nanos) = self.id.parse::<Uuid>().ok()?.get_timestamp()?.to_unix();
-        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-    }
-
     /// Whether it is over.
     pub fn is_final(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")

@@ -83,6 +83,77 @@ fn a_run_that_completes_shows_its_plan_and_prints_its_result() {
     );
 }
 
+/// What `approve` says the plan is, without the line that names the run.
+fn plan_of(said: &crate::harness::Said) -> String {
+    assert_eq!(said.code, 0, "{said:?}");
+    let plan = said.err.split_once('\n').unwrap().1;
+    plan.split_once("Approved").unwrap().0.to_owned()
+}
+
+#[test]
+fn an_approver_is_shown_the_plan_of_the_run_whatever_became_of_its_flow_and_request() {
+    let place = Place::new();
+    let server = with_flows(&place);
+    let asked = || {
+        let args = [
+            "run",
+            "Echo",
+            "-i",
+            "say something",
+            "-m",
+            "what=hello there",
+        ];
+        let said = server.neena(&args);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.out.trim().to_owned()
+    };
+    let (plain, edited, deleted) = (asked(), asked(), asked());
+    let told = plan_of(&server.neena(&["approve", &plain]));
+    for part in [
+        "flow      Echo (version 1)",
+        "request   say something",
+        "what = \"hello there\"",
+        "1. Say  core.evaluate  code core.evaluate@",
+        "expression = \"request.metadata.what\"",
+        "hash      ",
+    ] {
+        assert!(told.contains(part), "{part} is missing: {told}");
+    }
+
+    // Whoever wants another run approved edits what it was made of: nothing of that is in the plan.
+    let flow = FLOWS[0].1.replace("request.metadata.what", "666");
+    place.file("echo.json", &flow);
+    assert_eq!(server.neena(&["flow", "apply", "echo.json"]).code, 0);
+    let run = server.json(&["runs", &edited]);
+    let request = run["flow_request"].as_str().unwrap();
+    let body = serde_json::json!({"id": request, "request_instructions": "say nothing at all",
+        "request_metadata": [{"what": "evil"}]});
+    server.call("PUT", "flow_requests/", Some(body));
+    assert_eq!(plan_of(&server.neena(&["approve", &edited])), told);
+
+    let run = server.json(&["runs", &deleted]);
+    for (path, id) in [
+        ("flows", &run["flow"]),
+        ("flow_requests", &run["flow_request"]),
+    ] {
+        let path = format!("{path}/?id={}", id.as_str().unwrap());
+        server.call("DELETE", &path, None);
+    }
+    let answer = server.json(&["approve", &deleted]);
+    assert_eq!(answer["id"], deleted.as_str());
+    assert_eq!(answer["plan"]["plan_hash"], answer["plan_hash"]);
+    assert_eq!(answer["plan"]["flow_version"], 1);
+    let arguments = &answer["plan"]["operations"][0]["arguments"];
+    assert_eq!(arguments["expression"], "request.metadata.what");
+    assert_eq!(answer["plan"]["request"]["metadata"]["what"], "hello there");
+    // The plan is what runs: all three say what was asked.
+    for run in [&plain, &edited, &deleted] {
+        let shown = server.neena(&["runs", run]);
+        assert!(shown.out.contains("say something"), "{shown:?}");
+        assert!(shown.out.contains("flow      Echo"), "{shown:?}");
+    }
+}
+
 #[test]
 fn a_run_that_fails_ends_the_watch_with_1_and_can_be_retried() {
     let place = Place::new();

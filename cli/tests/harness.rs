@@ -107,6 +107,27 @@ impl Server<'_> {
         let said = self.neena(&args);
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
     }
+
+    /// Calls the API directly, for what no command does.
+    pub fn call(&self, method: &str, path: &str, body: Option<Value>) {
+        let token = std::fs::read_to_string(self.place.path().join("neena-data/token")).unwrap();
+        let url = format!("{}/api/v1/{path}", self.url);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(token.trim());
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let answer = runtime.block_on(request.send()).unwrap();
+        assert_eq!(answer.status(), 200, "{method} {path}");
+    }
 }
 
 impl Drop for Server<'_> {

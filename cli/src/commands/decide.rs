@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Done, print, print_json, print_result};
 use crate::client::{Client, ClientError, read};
 use crate::config::Decide;
-use crate::plan_view::PlanView;
+use crate::plan_view::{Plan, PlanView, Step};
 use crate::progress;
 use crate::table;
 use crate::view::Run;
@@ -13,17 +13,9 @@ use crate::view::Run;
 /// Shows the plan and approves exactly that one.
 pub async fn approve(options: Decide, json: bool) -> anyhow::Result<Done> {
     let client = Client::new(&options.server)?;
-    let run = load(&client, &options).await?;
-    let plan = PlanView::load(&client, &run).await;
-    // What runs is the plan that the run holds; that its flow or request was deleted since only
-    // means that less can be shown.
-    let plan = match plan {
-        Ok(plan) => Some(plan),
-        Err(error) if is_not_found(&error) => None,
-        Err(error) => return Err(error),
-    };
-    let answer = approve_plan(&client, &run, plan.as_ref()).await?;
-    after(&client, &options, plan, answer, json).await
+    let plan = PlanView::load(&client, &options.run.to_string()).await?;
+    let answer = approve_plan(&client, &plan).await?;
+    after(&client, &options, &plan.steps(), Some(&plan), answer, json).await
 }
 
 /// The decisions that need no plan in front of the eyes.
@@ -33,32 +25,31 @@ pub async fn plain(verb: &str, options: Decide, json: bool) -> anyhow::Result<Do
     let answer = client
         .put(&format!("flow_runs/{verb}"), &[("flow_run_id", &id)], None)
         .await?;
-    let mut plan = None;
+    let mut steps = Vec::new();
     if options.watch {
-        plan = PlanView::load(&client, &read(&answer)?).await.ok();
+        steps = PlanView::load(&client, &id)
+            .await
+            .map(|plan| plan.steps())
+            .unwrap_or_default();
     }
-    after(&client, &options, plan, answer, json).await
+    after(&client, &options, &steps, None, answer, json).await
 }
 
 /// Prints the plan on standard error, then approves it by its hash: if the run holds another plan by
 /// then, the server refuses.
-pub async fn approve_plan(
-    client: &Client,
-    run: &Run,
-    plan: Option<&PlanView>,
-) -> Result<Value, ClientError> {
-    match plan {
-        Some(plan) => eprintln!("{plan}"),
-        None => eprintln!("Plan of run {}: its flow or its request is deleted", run.id),
-    }
-    let mut query = vec![("flow_run_id", run.id.as_str())];
-    query.extend(run.plan_hash.as_deref().map(|hash| ("plan_hash", hash)));
+pub async fn approve_plan(client: &Client, plan: &PlanView) -> Result<Value, ClientError> {
+    eprintln!("{plan}");
+    let Plan {
+        flow_run,
+        plan_hash,
+        ..
+    } = &plan.plan;
+    let query = [
+        ("flow_run_id", flow_run.as_str()),
+        ("plan_hash", plan_hash.as_str()),
+    ];
     let answer = client.put("flow_runs/approve", &query, None).await?;
-    let by = run
-        .plan_hash
-        .as_deref()
-        .map(|hash| format!(" plan {}", table::short(hash, 13)));
-    eprintln!("Approved{}", by.unwrap_or_default());
+    eprintln!("Approved plan {}", table::short(plan_hash, 13));
     Ok(answer)
 }
 
@@ -66,13 +57,14 @@ pub async fn approve_plan(
 pub async fn finish(
     client: &Client,
     run: &str,
-    plan: &PlanView,
+    steps: &[Step],
+    shown: Option<&PlanView>,
     json: bool,
 ) -> anyhow::Result<Done> {
-    let answer = progress::watch(client, run, &plan.steps).await?;
+    let answer = progress::watch(client, run, steps).await?;
     let run: Run = read(&answer)?;
     if json {
-        print_json(&answer)?;
+        print_json(&with_plan(answer, shown))?;
     } else {
         let took = table::took(run.triggered_time.as_deref(), run.end_time.as_deref());
         eprintln!("Run {} {} after {took}", run.id, run.status);
@@ -83,38 +75,31 @@ pub async fn finish(
     Ok(Done::of(&run))
 }
 
+/// The run as the server answered it, and beside it the plan that was shown and approved.
+pub fn with_plan(mut answer: Value, shown: Option<&PlanView>) -> Value {
+    if let (Value::Object(run), Some(shown)) = (&mut answer, shown) {
+        run.insert("plan".to_owned(), shown.answer.clone());
+    }
+    answer
+}
+
 async fn after(
     client: &Client,
     options: &Decide,
-    plan: Option<PlanView>,
+    steps: &[Step],
+    shown: Option<&PlanView>,
     answer: Value,
     json: bool,
 ) -> anyhow::Result<Done> {
     let run: Run = read(&answer)?;
     if options.watch {
-        let plan = plan.unwrap_or_else(|| PlanView::unknown(&run));
-        return finish(client, &run.id, &plan, json).await;
+        return finish(client, &run.id, steps, shown, json).await;
     }
     if json {
-        print_json(&answer)?;
+        print_json(&with_plan(answer, shown))?;
     } else {
         let approval = run.approval_status.as_deref().unwrap_or("not decided");
         print(&format!("{}  {}  {approval}", run.id, run.status))?;
     }
     Ok(Done::Well)
-}
-
-async fn load(client: &Client, options: &Decide) -> Result<Run, ClientError> {
-    read(
-        &client
-            .get("flow_runs/", &[("id", &options.run.to_string())])
-            .await?,
-    )
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(ClientError::Refused { status: 404, .. })
-    )
 }

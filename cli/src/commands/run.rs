@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::decide::{approve_plan, finish};
+use super::decide::{approve_plan, finish, with_plan};
 use super::{Done, print, print_json};
 use crate::client::{Client, read};
 use crate::config::Run as Options;
@@ -24,16 +24,18 @@ pub async fn run(options: Options, json: bool) -> anyhow::Result<Done> {
     let run: Run = read(&answer)?;
     let mut plan = None;
     if options.approve || options.watch {
-        plan = Some(PlanView::load(&client, &run).await?);
+        plan = Some(PlanView::load(&client, &run.id).await?);
     }
-    if options.approve {
-        answer = approve_plan(&client, &run, plan.as_ref()).await?;
+    let mut approved = None;
+    if let (true, Some(plan)) = (options.approve, &plan) {
+        answer = approve_plan(&client, plan).await?;
+        approved = Some(plan);
     }
     if let (true, Some(plan)) = (options.watch, &plan) {
-        return finish(&client, &run.id, plan, json).await;
+        return finish(&client, &run.id, &plan.steps(), approved, json).await;
     }
     if json {
-        print_json(&answer)?;
+        print_json(&with_plan(answer, approved))?;
     } else {
         if !options.approve {
             eprintln!("waits for approval: neena approve {}", run.id);

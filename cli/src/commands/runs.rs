@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Done, print, print_json, print_result};
 use crate::client::{Client, read};
 use crate::config::Runs;
-use crate::plan_view::PlanView;
+use crate::plan_view::{Plan, PlanView, Step};
 use crate::table;
 use crate::view::{Preview, Run, TaskRun};
 
@@ -61,13 +61,12 @@ async fn one(client: &Client, id: &str, json: bool) -> anyhow::Result<Done> {
         return Ok(Done::Well);
     }
     let run: Run = read(&answer)?;
-    // The flow may be deleted: the run is shown all the same, its tasks by number.
-    let plan = PlanView::load(client, &run)
-        .await
-        .unwrap_or_else(|_| PlanView::unknown(&run));
-    print(&heading(&run, &plan))?;
+    // A plan that cannot be read is the server's to complain about: how the run stands is told all the same.
+    let plan = PlanView::load(client, &run.id).await.ok();
+    print(&heading(&run, plan.as_ref().map(|plan| &plan.plan)))?;
     if !run.task_runs.is_empty() {
-        print(&format!("\n{}", tasks(&run.task_runs, &plan)))?;
+        let steps = plan.map(|plan| plan.steps()).unwrap_or_default();
+        print(&format!("\n{}", tasks(&run.task_runs, &steps)))?;
     }
     if let Some(result) = &run.flow_result {
         print("")?;
@@ -76,12 +75,16 @@ async fn one(client: &Client, id: &str, json: bool) -> anyhow::Result<Done> {
     Ok(Done::Well)
 }
 
-fn heading(run: &Run, plan: &PlanView) -> String {
+fn heading(run: &Run, plan: Option<&Plan>) -> String {
     let approval = run.approval_status.as_deref().unwrap_or("not decided");
+    let (flow, request) = match plan {
+        Some(plan) => (&plan.flow_name, &plan.request.instructions),
+        None => (&run.flow, &run.flow_request),
+    };
     let mut lines = vec![
         format!("run       {}", run.id),
-        format!("flow      {}", table::short(&plan.flow, 200)),
-        format!("request   {}", table::short(&plan.instructions, 600)),
+        format!("flow      {}", table::short(flow, 200)),
+        format!("request   {}", table::short(request, 600)),
         format!("status    {} ({approval})", run.status),
         format!("asked at  {}", table::local(run.triggered_time.as_deref())),
     ];
@@ -104,8 +107,8 @@ fn heading(run: &Run, plan: &PlanView) -> String {
     lines.join("\n")
 }
 
-fn tasks(task_runs: &[TaskRun], plan: &PlanView) -> String {
-    let steps: HashMap<u32, _> = plan.steps.iter().map(|step| (step.index, step)).collect();
+fn tasks(task_runs: &[TaskRun], steps: &[Step]) -> String {
+    let steps: HashMap<u32, _> = steps.iter().map(|step| (step.index, step)).collect();
     let mut table = table::table(&["", "task", "kind", "status", "attempt", "took", "result"]);
     for task in task_runs {
         let step = steps.get(&task.task_operation_index);
