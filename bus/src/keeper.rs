@@ -22,8 +22,8 @@ pub struct Keeper {
     lease: Duration,
     /// Since when every call was answered in time.
     well_since: Instant,
-    /// The database's time at the last round.
-    last: Option<Micros>,
+    /// When the last round was, by the database's clock and by ours.
+    last: Option<(Micros, Instant)>,
 }
 
 /// What a round did.
@@ -53,11 +53,14 @@ impl Keeper {
     /// outage the living renew first.
     pub async fn run_once(&mut self) -> Res<Kept> {
         let now = self.store.now().await?;
-        // The machine slept, or its clock was set: the living renew before anybody is declared dead.
-        if self.last.is_some_and(|last| now.since(last) > SLOW) {
+        // The machine slept, or the clock was set: the living renew before anybody is declared dead.
+        if self
+            .last
+            .is_some_and(|(last, at)| now.since(last) > at.elapsed() + SLOW)
+        {
             self.well_since = Instant::now();
         }
-        self.last = Some(now);
+        self.last = Some((now, Instant::now()));
         let woken = self.store.wake(LIMIT);
         let woken = Self::timed(&mut self.well_since, woken).await?;
         let buried = match self.well_since.elapsed() >= self.lease {

@@ -25,6 +25,7 @@ async fn held(store: &MemoryStore, lease: Duration) -> Held {
         worker: worker(1),
         id: ClaimId(Uuid::now_v7()),
         plan_v: 1,
+        suspect: true,
     };
     store
         .claim(&claim, Which::Named(&[run]))

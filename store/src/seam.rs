@@ -34,6 +34,8 @@ pub struct Claim {
     pub id: ClaimId,
     /// The newest plan format this worker reads.
     pub plan_v: u32,
+    /// Whether one run that may be what brings workers down (see [`Held::suspect`]) may be among them.
+    pub suspect: bool,
 }
 
 /// Which runs to claim.

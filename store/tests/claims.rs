@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use neena_engine::run::{Phase, RunStatus, Then};
-use neena_store::{Beat, Decided, Which};
+use neena_store::{Beat, Claim, Decided, Which};
 
 use crate::harness::{
     World, approve, cancel, claim, completed, finish, hold, on_every_store, started, then,
@@ -228,10 +228,14 @@ async fn a_suspect_is_taken_alone(world: World) {
         taken.iter().filter(|held| runs.contains(&held.run)).count()
     };
     assert_eq!((count(&[healthy]), count(&suspects)), (1, 1), "{taken:?}");
+    let none = Claim {
+        suspect: false,
+        ..claim(worker)
+    };
     assert!(
         world
             .store
-            .claim(&claim(worker), Which::Next(10))
+            .claim(&none, Which::Next(10))
             .await
             .unwrap()
             .is_empty()

@@ -62,6 +62,8 @@ pub(crate) struct Drive {
     claimed: bool,
     /// Whether the database refused a record before.
     refused: bool,
+    /// Whether an outcome was handed to the journal.
+    progressed: bool,
 }
 
 /// Why a driver stopped.
@@ -101,6 +103,7 @@ impl Drive {
             unstarted: Vec::new(),
             claimed: false,
             refused: false,
+            progressed: false,
         }
     }
 
@@ -203,6 +206,7 @@ impl Drive {
     /// Adds a record to the one being gathered: rows in order, the last `then` and number.
     fn gather(&mut self, record: Record) {
         self.record.seq = record.seq;
+        self.progressed |= record.rows.iter().any(|row| row.status.is_outcome());
         self.record.rows.extend(record.rows);
         self.record.attempts.extend(record.attempts);
         self.record.urgent |= record.urgent;
@@ -306,7 +310,8 @@ impl Drive {
             self.handed_back = false;
         }
         self.saw(verdict.inbox_seq);
-        if self.held.suspect() {
+        if self.held.suspect() && self.progressed {
+            self.shared.held.clear(self.held.run, self.held.claim);
             self.shared.cleared.notify_one();
         }
         let standing = Standing {

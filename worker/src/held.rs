@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use neena_engine::ids::{ClaimId, RunId};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::drive::Note;
 
@@ -18,6 +19,8 @@ pub(crate) struct Hold {
     pub claim: ClaimId,
     /// The newest `inbox_seq` its driver was told of.
     pub seen: i64,
+    /// Until when it looks as if it might bring the worker down; none if it never did.
+    pub suspect_until: Option<Instant>,
     pub notes: mpsc::Sender<Note>,
 }
 
@@ -53,6 +56,23 @@ impl HeldRuns {
         if let Some(hold) = self.0.lock().get_mut(&run) {
             hold.seen = hold.seen.max(seen);
         }
+    }
+
+    /// The run has recorded something: it is no suspect any more.
+    pub fn clear(&self, run: RunId, claim: ClaimId) {
+        if let Some(hold) = self.0.lock().get_mut(&run)
+            && hold.claim == claim
+        {
+            hold.suspect_until = None;
+        }
+    }
+
+    /// Whether a run is held that may still bring the worker down.
+    pub fn holds_suspect(&self) -> bool {
+        let now = Instant::now();
+        let runs = self.0.lock();
+        runs.values()
+            .any(|hold| hold.suspect_until.is_some_and(|until| now < until))
     }
 
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use neena_engine::plan::PLAN_V;
 use neena_engine::run::{Ending, History, Phase, Record, RunStatus, Then};
 use neena_store::{Claim, Entry, Held, Res, StoreError, Which};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -18,6 +19,8 @@ use crate::held::Hold;
 
 /// Wake-ups taken together in one claim call.
 const TOGETHER: usize = 64;
+/// A suspect that has been held for so long without harm no longer keeps others from being taken.
+const SUSPECT_FOR: Duration = Duration::from_secs(5);
 /// Notes that may wait for a driver.
 const NOTES: usize = 256;
 
@@ -115,6 +118,7 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         worker: shared.id(),
         id: ClaimId(shared.clock.id()),
         plan_v: PLAN_V,
+        suspect: !shared.held.holds_suspect(),
     };
     let held = shared.store.claim(&claim, which).await?;
     let taken = held.len();
@@ -123,6 +127,7 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         let hold = Hold {
             claim: held.claim,
             seen: held.inbox_seq,
+            suspect_until: held.suspect().then(|| Instant::now() + SUSPECT_FOR),
             notes: sender.clone(),
         };
         if let Some(older) = shared.held.insert(held.run, hold) {

@@ -105,7 +105,8 @@ impl Expression {
                 None => Err(UNDEFINED.into()),
             };
         }
-        out.push_value(&self.eval(scope)?)
+        let value = self.eval(scope)?;
+        caught(|| out.push_value(&value))
     }
 
     /// Appends the value as part of a text: a string as it is, everything else as JSON.
@@ -113,13 +114,14 @@ impl Expression {
         let value = self.eval(scope)?;
         match value.as_str() {
             Some(text) => out.push(text),
-            None => out.push_value(&value),
+            None => caught(|| out.push_value(&value)),
         }
     }
 
     /// Whether the value counts as true.
     pub(super) fn is_true(&self, scope: &dyn Scope) -> Result<bool, Trouble> {
-        self.eval(scope).map(|value| value.is_true())
+        let value = self.eval(scope)?;
+        caught(|| Ok(value.is_true()))
     }
 
     fn eval(&self, scope: &dyn Scope) -> Result<Value, Trouble> {
@@ -132,17 +134,22 @@ impl Expression {
             .map(|task| (Arc::clone(&task.key), task.result(scope).cloned()))
             .collect();
         let names = Value::from_object(Names::new(scope, tasks));
-        // The library is not ours and the expression may be hostile: should the one bring the other to
-        // panic (`[1][::-9223372036854775808]` does, where overflow is checked), a task fails, no worker.
-        let value = panic::catch_unwind(AssertUnwindSafe(|| self.compiled.eval(names)))
-            .map_err(|_| Trouble::from("it cannot be evaluated"))?
-            .map_err(|error| Trouble::Bad(in_words(&error)))?;
+        let evaluate = || self.compiled.eval(names);
+        let value = caught(|| evaluate().map_err(|error| Trouble::Bad(in_words(&error))))?;
         if value.is_undefined() {
             Err(UNDEFINED.into())
         } else {
             Ok(value)
         }
     }
+}
+
+/// Runs the library's code. It is not ours and the expression may be hostile: should the one bring the
+/// other to panic (`[1][::-9223372036854775808]` does, where overflow is checked), a task fails, no
+/// worker. Some values are made only when they are looked at, so writing one counts, too.
+fn caught<T>(work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Trouble::from("it cannot be evaluated")))
 }
 
 impl Expression {

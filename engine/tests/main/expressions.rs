@@ -353,3 +353,12 @@ proptest! {
         let _ = try_bind(json!({ "x": text }), &few()).is_ok();
     }
 }
+
+#[rstest]
+#[case("{{ tasks.read_rows.result.rows[::-9223372036854775808] }}")]
+#[case("a text with {{ tasks.read_rows.result.rows[::-9223372036854775808] }}")]
+#[case("{{ tasks.read_rows.result.rows[::-9223372036854775808] | list }}")]
+fn a_panic_in_the_library_fails_the_task_only(#[case] text: &str) {
+    // Where overflow is not checked there is a value instead; either is an answer.
+    let _ = try_bind(json!({ "x": text }), &rows());
+}

@@ -73,11 +73,7 @@ impl State {
         let (healthy, suspect): (Vec<&LiveRun>, Vec<&LiveRun>) =
             free.into_iter().partition(|live| live.claims < 2);
         let mut taken: Vec<RunId> = healthy.iter().take(limit).map(|live| live.run).collect();
-        let holds_suspect = self
-            .live
-            .values()
-            .any(|live| live.owner == Some(claim.worker) && live.claims > 2);
-        if taken.len() < limit && !holds_suspect {
+        if taken.len() < limit && claim.suspect {
             taken.extend(suspect.first().map(|live| live.run));
         }
         taken

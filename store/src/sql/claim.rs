@@ -13,10 +13,9 @@ use crate::{Claim, Held, Res};
 const CLAIMABLE: &str = "owner IS NULL AND phase IN ('ready', 'closing') \
      AND (phase = 'closing' OR approved_hash = plan_hash) AND plan_v <= $3";
 
-/// A run that brought down two workers, maybe, is taken alone: whatever else its worker holds would go
-/// down with it. `$1` is the worker.
-const SUSPECT: &str = "claims >= 2 \
-     AND NOT EXISTS (SELECT 1 FROM live_runs o WHERE o.owner = $1 AND o.claims > 2)";
+/// A run that brought down two workers, maybe: at most one is taken at a time, since whatever else its
+/// worker holds would go down with it.
+const SUSPECT: &str = "claims >= 2";
 
 /// Takes those of `runs` that are free.
 pub(super) async fn named(
@@ -37,7 +36,7 @@ pub(super) async fn named(
         );
         taken.extend(take(connection, claim, &sql, list.ids).await?);
     }
-    if taken.len() < ids.len() {
+    if claim.suspect && taken.len() < ids.len() {
         for list in lists(&ids, 4) {
             let sql = format!(
                 "SELECT run_id FROM live_runs WHERE run_id IN ({}) AND {CLAIMABLE} AND {SUSPECT} \
@@ -70,7 +69,7 @@ pub(super) async fn next(
          ORDER BY priority DESC, ready_at LIMIT $4{skip}"
     );
     let mut taken = take(connection, claim, &sql, vec![i64::from(limit).into()]).await?;
-    if taken.len() < usize::from(limit) {
+    if claim.suspect && taken.len() < usize::from(limit) {
         let sql = format!(
             "SELECT run_id FROM live_runs WHERE {CLAIMABLE} AND {SUSPECT} \
              ORDER BY priority DESC, ready_at LIMIT 1{skip}"

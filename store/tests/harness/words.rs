@@ -20,6 +20,7 @@ pub fn claim(worker: WorkerId) -> Claim {
         worker,
         id: ClaimId(Uuid::now_v7()),
         plan_v: 1,
+        suspect: true,
     }
 }
 

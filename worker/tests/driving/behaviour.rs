@@ -8,11 +8,13 @@ use uuid::Uuid;
 
 use crate::harness::{Step, World, actor, approve, now, step};
 
-fn claim(id: u128) -> Claim {
+/// A claim of another worker.
+pub fn claim(id: u128) -> Claim {
     Claim {
         worker: WorkerId(Uuid::from_u128(id)),
         id: ClaimId(Uuid::from_u128(id)),
         plan_v: PLAN_V,
+        suspect: true,
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use neena_engine::run::{Decision, RunStatus, TaskStatus};
 
-use crate::harness::{Step, World, actor, step};
+use neena_store::{Store, Which};
+
+use crate::behaviour::claim;
+use crate::harness::{Step, World, actor, now, step};
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_ends_within_a_grace_longer_than_the_lease_is_recorded() {
@@ -133,4 +136,31 @@ async fn a_task_tried_before_keeps_its_count_through_a_round_that_does_not_reach
         let rows = world.rows(run).await;
         assert!(rows.values().all(|row| row.attempt == round), "{rows:#?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_tasks_that_were_cut_off_twice_do_not_come_back_one_by_one() {
+    let mut world = World::new();
+    let mut runs = Vec::new();
+    for _ in 0..6 {
+        runs.push(world.run(&[step("minutes", &[])]).await);
+    }
+    for crash in 1..=2 {
+        for run in &runs {
+            let claim = claim(crash);
+            world
+                .store
+                .claim(&claim, Which::Named(&[*run]))
+                .await
+                .unwrap();
+        }
+        world.store.bury_all().await.unwrap();
+    }
+    let began = now(&world).await;
+    let _worker = world.worker(8).await;
+    for run in runs {
+        assert_eq!(world.ended(run).await, RunStatus::Completed);
+    }
+    let took = now(&world).await.since(began);
+    assert!(took < Duration::from_secs(300 + 60), "{took:?}");
 }

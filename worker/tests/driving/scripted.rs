@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// The digest of the code that is scripted here.
 pub const DIGEST: &str = "scripted@1";
 
-/// `echo` returns its arguments, `nap` takes a second, `long` twenty, `hang` goes on until it is stopped,
+/// `echo` returns its arguments, `nap` takes a second, `long` twenty, `minutes` five minutes, `hang` goes on until it is stopped,
 /// `stubborn` for four seconds more, `gate` until it is let through, `fail` fails, `nap_and_fail` after a
 /// second, `flood` returns more than can be recorded, `panic` breaks the executor down.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ async fn play(script: &Scripted, call: &Call) -> Outcome {
     match call.method.as_str() {
         "nap" => tokio::time::sleep(Duration::from_secs(1)).await,
         "long" => tokio::time::sleep(Duration::from_secs(20)).await,
+        "minutes" => tokio::time::sleep(Duration::from_secs(300)).await,
         "hang" | "stubborn" => std::future::pending().await,
         "panic" => panic!("as asked"),
         "gate" => script.gate.acquire().await.unwrap().forget(),

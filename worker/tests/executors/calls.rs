@@ -138,12 +138,7 @@ def rise(self, kind: str):
         ("value", "exception", "ValueError: as asked", true),
         ("base", "exception", "KeyboardInterrupt: as asked", true),
         ("exit", "exception", "SystemExit: 3", true),
-        (
-            "surrogate",
-            "exception",
-            "ValueError: no ? \0 text",
-            true,
-        ),
+        ("surrogate", "exception", "ValueError: no ? \0 text", true),
         (
             "silent",
             "exception",
