@@ -53,11 +53,17 @@ fn duration(millis: i64) -> String {
     }
 }
 
+/// Whether a character steers a terminal, or turns the text after it around.
+fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
 /// A text in one line of at most `width` characters, safe for a terminal.
 pub fn short(text: &str, width: usize) -> String {
     let line: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .collect();
     if line.chars().count() <= width {
         line

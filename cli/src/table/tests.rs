@@ -18,6 +18,11 @@ fn a_short_text_is_one_line_without_control_characters() {
 }
 
 #[test]
+fn a_short_text_reads_in_the_order_it_is_stored() {
+    assert_eq!(short("a\u{202e}b\u{2066}c\u{2029}d", 20), "a b c d");
+}
+
+#[test]
 fn a_result_cannot_steer_the_terminal() {
     assert_eq!(harmless("a\tb\nc\u{1b}[2J\r"), "a\tb\nc\u{fffd}[2J\u{fffd}");
 }
