@@ -1,14 +1,15 @@
 //! Drives one claimed run: feeds the pure engine with what happens and does what it says.
 
+mod hand_back;
+mod unhosted;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use neena_engine::plan::Plan;
-use neena_engine::run::{
-    Command, Event, History, Phase, Record, Run, Standing, Start, TaskKey, Then,
-};
+use neena_engine::run::{Command, Event, History, Record, Run, Standing, Start, TaskKey, Then};
 use neena_store::{Entry, Held, Pending, StoreError, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -25,8 +26,6 @@ const BURST: usize = 128;
 const GATHER: usize = 256;
 /// A run is given back as soon as nothing runs; this is when it is given back at the latest.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
-/// How long a run whose code nobody hosts here waits before it is looked at again.
-const UNHOSTED_WAIT: Duration = Duration::from_secs(5);
 
 /// What others tell a driver.
 #[derive(Debug)]
@@ -373,71 +372,6 @@ impl Drive {
     fn saw(&mut self, inbox_seq: i64) {
         self.seen = self.seen.max(inbox_seq);
         self.shared.held.saw(self.held.run, self.seen);
-    }
-
-    /// Whether nothing that began is still under way.
-    fn idle(&self) -> bool {
-        self.attempts.values().all(|attempt| !attempt.began()) && self.events.is_empty()
-    }
-
-    fn hand_back(&mut self) {
-        self.handed_back = true;
-        let mut unstarted = std::mem::take(&mut self.unstarted);
-        for (key, attempt) in &self.attempts {
-            if attempt.withdraw() {
-                unstarted.push(*key);
-            }
-            attempt.stop.cancel();
-        }
-        self.events.push_back(Event::HandBack { unstarted });
-    }
-
-    /// What of the plan's code nobody hosts here, as far as the run still needs it.
-    fn unhosted(&self, history: &History) -> Option<String> {
-        if self.held.phase == Phase::Closing {
-            return None;
-        }
-        let done = |index| {
-            history
-                .rows
-                .iter()
-                .any(|row| row.key.index == index && row.status.is_outcome())
-        };
-        let missing = self.plan.graph.body().operations.iter().find(|operation| {
-            let (integration, digest) = (&operation.integration, &operation.code_digest);
-            !self
-                .shared
-                .executors
-                .hosts(operation.kind, integration, digest)
-                && !done(operation.index)
-        })?;
-        Some(format!(
-            "{} at {:.12}",
-            missing.integration, missing.code_digest
-        ))
-    }
-
-    /// Whether the run's own limit has passed: it ends, with or without its code.
-    fn overdue(&self) -> bool {
-        let deadline = self.held.deadline_at;
-        deadline.is_some_and(|deadline| deadline <= self.shared.clock.now())
-    }
-
-    fn park_unhosted(&mut self, missing: &str) {
-        let reason = format!("no worker hosts {missing}");
-        warn!(%reason, "run parked");
-        let again = self.shared.clock.now().after(UNHOSTED_WAIT);
-        let wake_at = Some(self.held.deadline_at.map_or(again, |at| at.min(again)));
-        let then = Then::Park {
-            wake_at,
-            reason: Some(reason.into()),
-        };
-        self.gather(Record {
-            seq: 1,
-            then,
-            urgent: true,
-            ..Record::default()
-        });
     }
 }
 
