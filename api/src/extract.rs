@@ -1,6 +1,7 @@
 //! What handlers take from a request: its JSON body, its query, and its idempotency key.
 
 mod body;
+mod exact;
 mod offset;
 mod post;
 mod query;

@@ -313,3 +313,19 @@ async fn of_a_key_that_stands_twice_the_last_counts() {
         .body;
     assert_eq!(view["request_instructions"], "Process this request.");
 }
+
+#[tokio::test]
+async fn an_integer_that_would_become_another_one_is_refused_where_it_stands() {
+    let api = Api::start().await;
+    let body = |number: &str| {
+        format!(
+            r#"{{"request_instructions": "Count to it.", "request_metadata": [{{"n": {number}}}]}}"#
+        )
+    };
+    let refused = post_text(&api, REQUESTS, body("18446744073709551616")).await;
+    let answer = refused.expect(422).body;
+    assert_eq!(answer["detail"][0]["type"], "int_out_of_range", "{answer}");
+    post_text(&api, REQUESTS, body("18446744073709551615"))
+        .await
+        .expect(200);
+}

@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 use utoipa::ToSchema;
 
+use super::exact::first_unfit_integer;
 use super::{BodySchema, offset};
 use crate::error::ApiError;
 use crate::offload::offload;
@@ -139,14 +140,22 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
             "Field required",
         )));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let value = serde_json::from_slice(bytes).map_err(|error| {
         let at = offset::of(bytes, &error);
         ApiError::fault(Fault::new(
             loc!["body", at],
             "json_invalid",
             format!("JSON decode error: {error}"),
         ))
-    })
+    })?;
+    match first_unfit_integer(bytes) {
+        Some(place) => Err(ApiError::fault(Fault::new(
+            loc!["body", place.start],
+            "int_out_of_range",
+            "An integer has at most 64 bits; send a larger one as a string",
+        ))),
+        None => Ok(value),
+    }
 }
 
 /// Decodes the value of a body, or lists everything that is wrong with it.
