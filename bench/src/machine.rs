@@ -14,7 +14,7 @@ use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
 use neena_engine::run::{Actor, Decision, Outcome, RunStatus, TaskKey};
 use neena_engine::{Hash, Json};
 use neena_store::entities::flow_run;
-use neena_store::{Decided, Deciding, Durability, NewRun, insert_run};
+use neena_store::{Decided, Deciding, Durability, NewRun, StoreError, insert_run};
 use neena_worker::executors::{Call, Executor, PythonHosts};
 use sea_orm::EntityTrait;
 use serde_json::Map;
@@ -188,11 +188,16 @@ impl Machine {
         }
         self.ended(run).await?;
         let took = began.elapsed();
+        // A commit is seen before it is counted; the writer has counted it when it takes the next job.
+        self.embedded
+            .db
+            .lazy(|_| async { Ok::<(), StoreError>(()) }.boxed())
+            .await?;
         let after = self.embedded.db.commits();
         Ok(Sample {
             took,
             durable: after.durable - before.durable,
-            lazy: after.lazy - before.lazy,
+            lazy: (after.lazy - before.lazy).saturating_sub(1),
         })
     }
 
