@@ -131,7 +131,7 @@ pub struct Serve {
     )]
     pub python: PathBuf,
     /// Task slots: how many tasks run at once.
-    #[arg(long, env = "NEENA_WORKER_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "NEENA_WORKER_CONCURRENCY", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub worker_concurrency: u32,
     /// Run slots: how many runs are under way at once.
     #[arg(long, env = "NEENA_WORKER_RUNS", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
