@@ -80,7 +80,7 @@ impl Surface {
     }
 }
 
-/// The API as a router: what [`crate::serve`] serves, and what tests call without a socket.
+/// The API as a router: what [`crate::serve()`] serves, and what tests call without a socket.
 pub fn router(app: AppState) -> Router {
     let surface = routes::all(Surface::new(app.clone()));
     let document: Arc<str> = docs::text(&surface.document).into();

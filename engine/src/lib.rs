@@ -3,7 +3,7 @@
 //!
 //! A posted [`flow::FlowSpec`] becomes a [`flow::Flow`], valid by construction. A flow and a request become
 //! a [`plan::Plan`], whose hash an approver approves. A [`run::Run`] walks the plan's graph: events
-//! in, commands out. [`run::decide`] holds every transition that is not the owner's own.
+//! in, commands out. [`run::decide()`] holds every transition that is not the owner's own.
 
 pub mod binding;
 pub mod fault;

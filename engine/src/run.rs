@@ -1,4 +1,4 @@
-//! The life of a run. [`Run`] is what its owner decides while it holds the run; [`decide`] is
+//! The life of a run. [`Run`] is what its owner decides while it holds the run; [`decide()`] is
 //! everything decided by others (approve, reject, cancel, retry, expiry). Both are pure.
 
 mod body;
