@@ -31,4 +31,6 @@ doc: ## the code's documentation, in target/doc
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 bench: ## measure, beside this machine's own limits
-	@cargo run --release --package neena-bench --bin neena-bench
+	@cargo build --release --workspace
+	@target/release/neena-bench
+	@scripts/startup
