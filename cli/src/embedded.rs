@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context;
 use neena_api::catalogue::{Manifest, SYSTEM_EMAIL, upsert_built_ins, upsert_manifest};
 use neena_bus::{Bus, InProcess, Keeper, Relay};
-use neena_engine::ids::WorkerId;
 use neena_store::{Db, Durability, Journal, Outlet, SqlStore, Store};
 use neena_worker::executors::python::{Interpreter, Settings as PythonSettings};
 use neena_worker::executors::{Executors, PythonHosts};
@@ -113,11 +112,6 @@ impl Embedded {
             keeper,
             stop_keeper,
         })
-    }
-
-    /// The worker's current incarnation.
-    pub fn worker_id(&self) -> WorkerId {
-        self.worker.id()
     }
 
     /// Lets running tasks finish within the grace, records what they gave, and closes everything,
