@@ -161,11 +161,12 @@ fn kind_word(kind: Kind) -> &'static str {
     match kind {
         Kind::BuiltIn => "built_in",
         Kind::Python => "python",
+        Kind::External => "external",
     }
 }
 
 fn kind_of(word: &str) -> Result<Kind, ApiError> {
-    [Kind::BuiltIn, Kind::Python]
+    [Kind::BuiltIn, Kind::Python, Kind::External]
         .into_iter()
         .find(|kind| kind_word(*kind) == word)
         .ok_or_else(|| ApiError::Internal(format!("a task definition of the kind `{word}`")))

@@ -7,6 +7,7 @@ mod cloud_event;
 mod in_process;
 mod keeper;
 mod relay;
+pub mod remote;
 
 use std::fmt::Debug;
 
@@ -46,8 +47,23 @@ pub trait Bus: Send + Sync + Debug {
     /// Starts taking wake-ups for a worker, in competition with the others.
     async fn consume(&self, worker: WorkerId) -> Result<Box<dyn Inbox>, BusError>;
 
-    /// The pokes meant for a worker; ends when the bus does.
+    /// The pokes meant for a worker; they go on through lost connections, and end when the bus does.
     async fn pokes(&self, worker: WorkerId) -> mpsc::Receiver<RunId>;
+
+    /// Whether messages get through now.
+    fn standing(&self) -> Standing {
+        Standing::Up
+    }
+}
+
+/// Whether messages get through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Up,
+    /// Connected, but the broker takes nothing for want of memory or disk.
+    Blocked(String),
+    /// No connection; made anew as soon as it can be.
+    Down(String),
 }
 
 /// Where a worker takes its wake-ups.

@@ -19,6 +19,7 @@ async fn held(store: &MemoryStore, lease: Duration) -> Held {
         name: "one".into(),
         slots: 1,
         lease,
+        hosts: Default::default(),
     };
     store.join(&card).await.unwrap();
     let claim = Claim {

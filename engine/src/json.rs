@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use minijinja::Value;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A JSON document: its text, shared, and its value once somebody asked. Cheap to clone.
 #[derive(Clone)]
@@ -76,5 +76,13 @@ impl Serialize for Json {
         let raw: &serde_json::value::RawValue =
             serde_json::from_str(self.text()).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    /// Keeps the text as it is; for `serde_json`, and not within flattened or tagged types.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Json::trusted(Box::<str>::from(raw)))
     }
 }

@@ -14,14 +14,14 @@ use async_trait::async_trait;
 use neena_engine::Micros;
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Attempt, History};
+use neena_engine::run::{Attempt, History, Phase};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Message, NewRun, Res, Store, StoreError, Verdict,
-    Which, WorkerCard,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, NewRun, Res, Store,
+    StoreError, Verdict, Which, WorkerCard,
 };
 pub use state::RunState;
 use state::State;
@@ -98,6 +98,15 @@ impl Store for MemoryStore {
         Ok(now)
     }
 
+    async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
+        self.state.lock().advertise(worker, hosts);
+        Ok(())
+    }
+
+    async fn roster(&self) -> Res<Vec<Member>> {
+        Ok(self.state.lock().roster())
+    }
+
     async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat> {
         let now = self.clock();
         Ok(self.state.lock().beat(worker, lease, now))
@@ -133,6 +142,15 @@ impl Store for MemoryStore {
             .and_then(Held::of))
     }
 
+    async fn current(&self, claims: &[(RunId, i64)]) -> Res<Vec<bool>> {
+        let state = self.state.lock();
+        let stands = |(run, epoch): &(RunId, i64)| {
+            let live = state.live.get(run);
+            live.is_some_and(|live| live.phase == Phase::Running && live.epoch == *epoch)
+        };
+        Ok(claims.iter().map(stands).collect())
+    }
+
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         let now = self.clock();
         let mut state = self.state.lock();
@@ -151,6 +169,11 @@ impl Store for MemoryStore {
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {
         let now = self.clock();
         Ok(self.state.lock().wake(limit, now))
+    }
+
+    async fn due_within(&self, time: Duration, limit: u16) -> Res<Vec<Micros>> {
+        let until = self.clock().after(time);
+        Ok(self.state.lock().due_by(until, limit))
     }
 
     async fn bury(&self, limit: u16) -> Res<Vec<Message>> {

@@ -1,5 +1,6 @@
 //! The seam between the worker and what keeps its runs: SQL, or memory in the simulation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,20 @@ pub struct WorkerCard {
     pub name: String,
     pub slots: u32,
     pub lease: Duration,
+    pub hosts: Hosts,
+}
+
+/// The code a worker hosts: the digests of each integration, by its short name. Built-in tasks are hosted
+/// everywhere and do not stand here.
+pub type Hosts = BTreeMap<String, Vec<String>>;
+
+/// A worker that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub id: WorkerId,
+    pub name: String,
+    pub slots: u32,
+    pub hosts: Hosts,
 }
 
 /// A claim call: made once, never used again.
@@ -225,6 +240,10 @@ pub enum Decided {
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// A new incarnation of a worker, alive.
     async fn join(&self, card: &WorkerCard) -> Res<Micros>;
+    /// What the worker hosts from now on; nothing if it is not alive any more. Lazy commit.
+    async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()>;
+    /// The workers that are alive, by id.
+    async fn roster(&self) -> Res<Vec<Member>>;
     /// Renews the lease, then lists every run the worker owns.
     async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat>;
     /// Gives all runs back and ends the incarnation, in one transaction.
@@ -237,12 +256,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn load(&self, run: RunId) -> Res<History>;
     /// The live row of a run this worker holds, read again after a signal.
     async fn reread(&self, run: RunId, claim: ClaimId) -> Res<Option<Held>>;
+    /// Of each run and epoch: whether the run goes on under that very claim (phase `running`). In order.
+    async fn current(&self, claims: &[(RunId, i64)]) -> Res<Vec<bool>>;
     /// The journal's only write: all or nothing, one verdict per entry in order.
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>>;
     /// Every change not made by an owner. Durable.
     async fn decide(&self, deciding: &Deciding) -> Res<Decided>;
     /// Due parked runs become ready. Lazy commit.
     async fn wake(&self, limit: u16) -> Res<Vec<Message>>;
+    /// When parked runs are due within this time from now, soonest first, at most so many.
+    async fn due_within(&self, time: Duration, limit: u16) -> Res<Vec<Micros>>;
     /// Runs of lapsed workers become ready. Lazy commit.
     async fn bury(&self, limit: u16) -> Res<Vec<Message>>;
     /// Embedded start: the file lock proves every earlier owner dead, so all their runs become ready. Durable.

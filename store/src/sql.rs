@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 use crate::writer::Lane;
 use crate::{
-    Batch, Beat, Claim, Db, Decided, Deciding, Held, Message, Res, Store, Verdict, Which,
-    WorkerCard,
+    Batch, Beat, Claim, Db, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, Verdict,
+    Which, WorkerCard,
 };
 
 /// Graphs kept parsed, by the bytes of their texts.
@@ -68,6 +68,17 @@ impl Store for SqlStore {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
         let card = card.clone();
         self.db.lazy(|tx| Box::pin(worker::join(tx, card))).await
+    }
+
+    async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
+        let hosts = worker::hosts_text(hosts);
+        self.db
+            .lazy(move |tx| Box::pin(worker::advertise(tx, worker, hosts)))
+            .await
+    }
+
+    async fn roster(&self) -> Res<Vec<Member>> {
+        worker::roster(self.db.reader()).await
     }
 
     async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat> {
@@ -115,6 +126,10 @@ impl Store for SqlStore {
         claim::reread(self.db.reader(), run, claim).await
     }
 
+    async fn current(&self, claims: &[(RunId, i64)]) -> Res<Vec<bool>> {
+        claim::current(self.db.reader(), claims).await
+    }
+
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         let lane = if batch.durable {
             Lane::Urgent
@@ -156,6 +171,10 @@ impl Store for SqlStore {
         self.db
             .lazy(move |tx| Box::pin(keeper::wake(tx, limit)))
             .await
+    }
+
+    async fn due_within(&self, time: Duration, limit: u16) -> Res<Vec<Micros>> {
+        keeper::due_within(self.db.reader(), time, limit).await
     }
 
     async fn bury(&self, limit: u16) -> Res<Vec<Message>> {

@@ -99,6 +99,7 @@ impl Executors {
         match kind {
             Kind::BuiltIn => Some(&self.builtin),
             Kind::Python => self.python.as_deref(),
+            Kind::External => None,
         }
     }
 }

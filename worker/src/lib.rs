@@ -175,6 +175,7 @@ impl Shared {
             name: self.settings.name.clone(),
             slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
             lease: self.settings.lease,
+            hosts: Default::default(),
         };
         let db_now = self.store.join(&card).await?;
         *self.id.lock() = id;

@@ -15,6 +15,8 @@ pub enum Kind {
     BuiltIn,
     /// A method of a Python integration, called in a warm host process.
     Python,
+    /// Declared only: workers outside, in any language, take it from a queue.
+    External,
 }
 
 /// The `data_type` of a parameter whose value is an expression.

@@ -8,14 +8,33 @@ use neena_engine::run::{LiveRun, Phase};
 
 use super::state::{Lease, State};
 use crate::seam::GIVEN_BACK;
-use crate::{Beat, Claim, Held, Message, Which, WorkerCard};
+use crate::{Beat, Claim, Held, Hosts, Member, Message, Which, WorkerCard};
 
 impl State {
     pub(super) fn join(&mut self, card: &WorkerCard, now: Micros) {
         let until = now.after(card.lease);
-        self.workers
-            .entry(card.id)
-            .or_insert(Lease { alive: true, until });
+        let member = || Member {
+            id: card.id,
+            name: card.name.clone(),
+            slots: card.slots,
+            hosts: card.hosts.clone(),
+        };
+        self.workers.entry(card.id).or_insert_with(|| Lease {
+            alive: true,
+            until,
+            member: member(),
+        });
+    }
+
+    pub(super) fn advertise(&mut self, worker: WorkerId, hosts: &Hosts) {
+        if let Some(row) = self.workers.get_mut(&worker).filter(|row| row.alive) {
+            row.member.hosts.clone_from(hosts);
+        }
+    }
+
+    pub(super) fn roster(&self) -> Vec<Member> {
+        let alive = self.workers.values().filter(|row| row.alive);
+        alive.map(|row| row.member.clone()).collect()
     }
 
     pub(super) fn beat(&mut self, worker: WorkerId, lease: Duration, now: Micros) -> Beat {

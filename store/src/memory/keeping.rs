@@ -33,6 +33,19 @@ impl State {
             .collect()
     }
 
+    pub(super) fn due_by(&self, until: Micros, limit: u16) -> Vec<Micros> {
+        let parked = self
+            .live
+            .values()
+            .filter(|live| live.phase == Phase::Parked);
+        let mut dues: Vec<Micros> = parked
+            .filter_map(|live| live.wake_at.filter(|due| *due <= until))
+            .collect();
+        dues.sort_unstable();
+        dues.truncate(usize::from(limit));
+        dues
+    }
+
     pub(super) fn bury(&mut self, limit: u16, now: Micros) -> Vec<Message> {
         for lease in self.workers.values_mut() {
             lease.alive &= lease.until >= now;

@@ -10,7 +10,7 @@ use neena_engine::plan::Plan;
 use neena_engine::run::{Attempt, Final, LiveRun, Phase, RunStatus, TaskKey, TaskRow, Vote};
 use uuid::Uuid;
 
-use crate::{Message, NewRun};
+use crate::{Member, Message, NewRun};
 
 /// A run's row as others see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,7 @@ pub(super) struct State {
 pub(super) struct Lease {
     pub(super) alive: bool,
     pub(super) until: Micros,
+    pub(super) member: Member,
 }
 
 /// An outbox row.

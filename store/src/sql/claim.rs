@@ -1,10 +1,13 @@
 //! Taking runs: one statement each, so that of two claimers one gets the run.
 
+use std::collections::HashMap;
+
 use neena_engine::ids::{ClaimId, RunId};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::chunk::lists;
+use super::row::Reader;
 use super::row::{LIVE, live};
 use super::{all, for_update, one, skip_locked};
 use crate::{Claim, Held, Res};
@@ -112,4 +115,27 @@ pub(super) async fn reread(
     let sql = format!("SELECT {LIVE} FROM live_runs WHERE run_id = $1 AND claim = $2");
     let row = one(connection, sql, [run.0.into(), claim.0.into()]).await?;
     Ok(row.as_ref().map(live).transpose()?.and_then(Held::of))
+}
+
+/// Whether each run goes on under that very claim.
+pub(super) async fn current(
+    connection: &impl ConnectionTrait,
+    claims: &[(RunId, i64)],
+) -> Res<Vec<bool>> {
+    let mut ids: Vec<Uuid> = claims.iter().map(|(run, _)| run.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut epochs: HashMap<RunId, i64> = HashMap::with_capacity(ids.len());
+    for list in lists(&ids, 1) {
+        let sql = format!(
+            "SELECT run_id, epoch FROM live_runs WHERE run_id IN ({}) AND phase = 'running'",
+            list.places
+        );
+        for row in all(connection, sql, list.ids).await? {
+            let mut row = Reader::new(&row);
+            epochs.insert(row.id()?, row.get()?);
+        }
+    }
+    let stands = |(run, epoch): &(RunId, i64)| epochs.get(run) == Some(epoch);
+    Ok(claims.iter().map(stands).collect())
 }

@@ -1,5 +1,7 @@
 //! What a keeper does for everybody: wakes what is due, and frees what the dead held.
 
+use std::time::Duration;
+
 use neena_engine::Micros;
 use sea_orm::{ConnectionTrait, QueryResult};
 
@@ -29,6 +31,20 @@ pub(super) async fn wake(connection: &impl ConnectionTrait, limit: u16) -> Res<V
     );
     let woken = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
     announced(connection, &woken, now).await
+}
+
+/// When parked runs are due within `time`, soonest first.
+pub(super) async fn due_within(
+    connection: &impl ConnectionTrait,
+    time: Duration,
+    limit: u16,
+) -> Res<Vec<Micros>> {
+    let until = crate::db::now(connection).await?.after(time);
+    let sql = "SELECT wake_at FROM live_runs WHERE wake_at <= $1 AND phase = 'parked' \
+       ORDER BY wake_at LIMIT $2";
+    let rows = all(connection, sql, [until.0.into(), i64::from(limit).into()]).await?;
+    let due = |row: &QueryResult| Ok(Micros(Reader::new(row).get()?));
+    rows.iter().map(due).collect()
 }
 
 /// Whether somebody's lease has lapsed, or a dead worker still owns a run.

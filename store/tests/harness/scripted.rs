@@ -10,8 +10,8 @@ use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::History;
 use neena_store::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Message, Res, Store, StoreError, Verdict, Which,
-    WorkerCard,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, StoreError,
+    Verdict, Which, WorkerCard,
 };
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -75,6 +75,22 @@ impl Scripted {
 impl Store for Scripted {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
         self.inner.join(card).await
+    }
+
+    async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
+        self.inner.advertise(worker, hosts).await
+    }
+
+    async fn roster(&self) -> Res<Vec<Member>> {
+        self.inner.roster().await
+    }
+
+    async fn current(&self, claims: &[(RunId, i64)]) -> Res<Vec<bool>> {
+        self.inner.current(claims).await
+    }
+
+    async fn due_within(&self, time: Duration, limit: u16) -> Res<Vec<Micros>> {
+        self.inner.due_within(time, limit).await
     }
 
     async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat> {

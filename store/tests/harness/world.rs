@@ -151,6 +151,7 @@ impl World {
             name: "tester".into(),
             slots: 4,
             lease,
+            hosts: Default::default(),
         };
         self.store.join(&card).await.unwrap();
         id
