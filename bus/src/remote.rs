@@ -166,12 +166,6 @@ pub enum Order {
     Permit { dispatch: Uuid },
     /// Stop this one.
     Stop { dispatch: Uuid, grace_ms: u64 },
-    /// Stop whatever earlier owners of the run sent.
-    StopBelow {
-        run: RunId,
-        epoch_below: i64,
-        grace_ms: u64,
-    },
 }
 
 /// What became of a message.
@@ -231,6 +225,9 @@ pub trait TaskBus: Send + Sync + Debug {
 
     /// Sends a task. `Ok` means confirmed.
     async fn offer(&self, queue: &TaskQueue, task: &RemoteTask) -> Result<Sent, BusError>;
+
+    /// How many tasks wait in a queue that nobody was handed yet; none if there is no such queue.
+    async fn waiting(&self, queue: &TaskQueue) -> Result<Option<u32>, BusError>;
 
     /// Starts taking tasks from these queues, which are made if need be; `most` are out at once.
     async fn tasks(

@@ -10,7 +10,7 @@ use neena_bus::{Bus, InProcess, Keeper, Relay};
 use neena_store::{Db, Durability, Journal, Outlet, SqlStore, Store};
 use neena_worker::executors::python::{Interpreter, Settings as PythonSettings};
 use neena_worker::executors::{Executors, PythonHosts};
-use neena_worker::{DatabaseClock, Settings, Worker};
+use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -90,16 +90,17 @@ impl Embedded {
             grace: options.grace,
         };
         let clock = Arc::new(DatabaseClock::new(store.now().await?));
-        let worker = Worker::start(
-            settings,
-            store.clone(),
-            bus.clone(),
-            journal.clone(),
+        let seams = Seams {
+            store: store.clone(),
+            bus: bus.clone(),
+            tasks: None,
+            journal: journal.clone(),
             executors,
             clock,
-        )
-        .await
-        .context("the worker cannot start")?;
+        };
+        let worker = Worker::start(settings, seams)
+            .await
+            .context("the worker cannot start")?;
         Ok(Embedded {
             db,
             store,

@@ -29,8 +29,7 @@ pub struct WorkerCard {
     pub hosts: Hosts,
 }
 
-/// The code a worker hosts: the digests of each integration, by its short name. Built-in tasks are hosted
-/// everywhere and do not stand here.
+/// The code a worker hosts: the digests of each integration, by its short name.
 pub type Hosts = BTreeMap<String, Vec<String>>;
 
 /// A worker that is alive.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use neena_bus::Bus;
+use neena_bus::remote::TaskBus;
 use neena_engine::ids::WorkerId;
 use neena_store::{Journal, Res, Store, WorkerCard};
 use parking_lot::Mutex;
@@ -41,6 +42,18 @@ pub struct Settings {
     pub lease: Duration,
     /// How long running tasks may go on after a stop was asked for.
     pub grace: Duration,
+}
+
+/// What a worker is plugged into.
+#[derive(Clone, Debug)]
+pub struct Seams {
+    pub store: Arc<dyn Store>,
+    pub bus: Arc<dyn Bus>,
+    /// Carries single tasks between workers; without it every task runs where its run is held.
+    pub tasks: Option<Arc<dyn TaskBus>>,
+    pub journal: Journal,
+    pub executors: Arc<Executors>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What all parts of one worker share.
@@ -83,14 +96,15 @@ pub struct Worker {
 
 impl Worker {
     /// Joins the cluster and starts taking runs.
-    pub async fn start(
-        settings: Settings,
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        journal: Journal,
-        executors: Arc<Executors>,
-        clock: Arc<dyn Clock>,
-    ) -> Res<Worker> {
+    pub async fn start(settings: Settings, seams: Seams) -> Res<Worker> {
+        let Seams {
+            store,
+            bus,
+            tasks: _,
+            journal,
+            executors,
+            clock,
+        } = seams;
         let id = WorkerId(clock.id());
         let shared = Arc::new(Shared {
             slots: Arc::new(Semaphore::new(settings.slots)),

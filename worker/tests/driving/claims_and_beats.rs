@@ -9,7 +9,7 @@ use neena_store::{
     Db, Decided, Deciding, Durability, Journal, NewRun, SqlStore, Store, insert_run,
 };
 use neena_worker::executors::Executors;
-use neena_worker::{DatabaseClock, Settings, Worker};
+use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use uuid::Uuid;
 
 use crate::harness::{actor, approve, plan, step};
@@ -38,14 +38,15 @@ async fn a_beat_gives_back_no_run_whose_claim_was_just_answered() {
     };
     let clock = Arc::new(DatabaseClock::new(store.now().await.unwrap()));
     let executors = Arc::new(Executors::with_python(script.clone()));
-    let worker = Worker::start(
-        settings,
-        store.clone(),
+    let seams = Seams {
+        store: store.clone(),
         bus,
-        journal.clone(),
+        tasks: None,
+        journal: journal.clone(),
         executors,
         clock,
-    );
+    };
+    let worker = Worker::start(settings, seams);
     let worker = worker.await.unwrap();
     let plan = plan(&[step("echo", &[])], None);
     let until = Instant::now() + Duration::from_secs(4);

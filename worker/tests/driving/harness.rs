@@ -14,7 +14,7 @@ use neena_engine::plan::{
 use neena_engine::run::{Actor, Decision, RunStatus, TaskRow, TaskStatus};
 use neena_store::{Decided, Deciding, Journal, MemoryStore, NewRun, Outlet, Store};
 use neena_worker::executors::Executors;
-use neena_worker::{DatabaseClock, Settings, Worker};
+use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -86,16 +86,15 @@ impl World {
             grace: Duration::from_secs(seconds),
         };
         let now = self.store.now().await.unwrap();
-        Worker::start(
-            settings,
-            self.store.clone(),
-            self.bus.clone(),
-            self.journal.clone(),
-            Arc::new(Executors::with_python(self.script.clone())),
-            Arc::new(DatabaseClock::new(now)),
-        )
-        .await
-        .unwrap()
+        let seams = Seams {
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            tasks: None,
+            journal: self.journal.clone(),
+            executors: Arc::new(Executors::with_python(self.script.clone())),
+            clock: Arc::new(DatabaseClock::new(now)),
+        };
+        Worker::start(settings, seams).await.unwrap()
     }
 
     /// A run of these steps, approved.
