@@ -30,7 +30,9 @@ impl fmt::Display for TaskQueue {
     /// `resize@0123456789ab`, or `resize`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.digest {
-            Some(digest) => write!(f, "{}@{:.12}", self.integration, digest),
+            // A hash is told by its beginning; the name and version of a built-in task is told whole.
+            Some(digest) if digest.len() == 64 => write!(f, "{}@{digest:.12}", self.integration),
+            Some(digest) => write!(f, "{}@{digest}", self.integration),
             None => f.write_str(&self.integration),
         }
     }
@@ -90,6 +92,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     pub dispatch: Uuid,
+    pub integration: String,
     pub executor: String,
     /// The queue that takes [`Order`]s.
     pub control_queue: String,
@@ -100,6 +103,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     pub dispatches: Vec<Uuid>,
+    pub integration: String,
     pub executor: String,
 }
 
@@ -107,6 +111,7 @@ pub struct Beat {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub dispatch: Uuid,
+    pub integration: String,
     pub run: RunId,
     pub index: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +136,15 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
 }
 
 impl Reply {
+    /// Whose key signs it. It counts only for tasks of this integration.
+    pub fn integration(&self) -> &str {
+        match self {
+            Reply::Accepted(accepted) => &accepted.integration,
+            Reply::Beat(beat) => &beat.integration,
+            Reply::Done(done) => &done.integration,
+        }
+    }
+
     /// Reads a body; a result keeps its text as it is.
     pub fn parse(body: &[u8]) -> Result<Reply, NotAMessage> {
         #[derive(Deserialize)]
@@ -237,13 +251,8 @@ pub trait TaskBus: Send + Sync + Debug {
         most: u16,
     ) -> Result<Box<dyn TaskInbox>, BusError>;
 
-    /// Answers the owner of a run, signed with the integration's key. `Ok` means confirmed.
-    async fn answer(
-        &self,
-        reply_to: &str,
-        integration: &str,
-        reply: &Reply,
-    ) -> Result<Sent, BusError>;
+    /// Answers the owner of a run, signed with the key of the reply's integration. `Ok` means confirmed.
+    async fn answer(&self, reply_to: &str, reply: &Reply) -> Result<Sent, BusError>;
 
     /// The replies to this worker's tasks; they go on through lost connections.
     async fn replies(&self, worker: WorkerId) -> Result<mpsc::Receiver<Reply>, BusError>;
