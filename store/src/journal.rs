@@ -87,6 +87,7 @@ impl Journal {
                 return Ok(pending);
             }
             tokio::select! {
+                biased;
                 () = room => {}
                 () = self.shared.stop.cancelled() => {}
             }
@@ -126,6 +127,7 @@ async fn run(shared: Arc<Shared>) {
             }
             Next::Wait(_) if closing => break,
             Next::Wait(until) => tokio::select! {
+                biased;
                 () = shared.work.notified() => {}
                 () = shared.stop.cancelled() => {}
                 () = at(until) => {}

@@ -1,7 +1,7 @@
 //! The heartbeat: renews the lease and compares what the database says this worker owns with what it
 //! drives.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +22,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     ticks.tick().await;
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = ticks.tick() => once(&shared).await,
         }
@@ -31,7 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 async fn once(shared: &Arc<Shared>) {
     let asked = Instant::now();
     // What was settled before the beat was sent; a claim or an end in flight is not compared.
-    let before: HashMap<_, _> = shared.held.all().into_iter().collect();
+    let before: BTreeMap<_, _> = shared.held.all().into_iter().collect();
     match shared.store.beat(shared.id(), shared.settings.lease).await {
         Ok(Beat::Alive { db_now, held }) => {
             shared.renewed(asked, db_now);
@@ -44,10 +45,10 @@ async fn once(shared: &Arc<Shared>) {
 
 async fn compare(
     shared: &Arc<Shared>,
-    before: HashMap<neena_engine::ids::RunId, crate::held::Hold>,
+    before: BTreeMap<neena_engine::ids::RunId, crate::held::Hold>,
     owned: Vec<Held>,
 ) {
-    let owned: HashMap<_, _> = owned.into_iter().map(|held| (held.run, held)).collect();
+    let owned: BTreeMap<_, _> = owned.into_iter().map(|held| (held.run, held)).collect();
     for (run, hold) in &before {
         let note = match owned.get(run) {
             Some(held) if held.claim == hold.claim && held.inbox_seq > hold.seen => Note::Look,

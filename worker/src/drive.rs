@@ -3,7 +3,7 @@
 mod hand_back;
 mod unhosted;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(crate) struct Drive {
     notes: mpsc::Receiver<Note>,
     sender: mpsc::Sender<Note>,
     events: VecDeque<Event>,
-    attempts: HashMap<TaskKey, Attempt>,
+    attempts: BTreeMap<TaskKey, Attempt>,
     record: Record,
     verdicts: FuturesOrdered<Pending>,
     /// The record that ends the hold, while its verdict is out.
@@ -92,7 +92,7 @@ impl Drive {
             notes,
             sender,
             events: VecDeque::new(),
-            attempts: HashMap::new(),
+            attempts: BTreeMap::new(),
             record: Record::default(),
             verdicts: FuturesOrdered::new(),
             last: None,

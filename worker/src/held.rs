@@ -1,6 +1,6 @@
 //! The runs this worker holds, and the way to reach the one that drives each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use neena_engine::ids::{ClaimId, RunId};
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use crate::drive::Note;
 
 /// The runs under way in this process.
 #[derive(Debug, Default)]
-pub(crate) struct HeldRuns(Mutex<HashMap<RunId, Hold>>);
+pub(crate) struct HeldRuns(Mutex<BTreeMap<RunId, Hold>>);
 
 /// One run under way.
 #[derive(Clone, Debug)]

@@ -37,16 +37,17 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let free = shared.free();
         let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
         let result = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = shared.freed.notified(), if free == 0 => continue,
+            // Suspects are taken one at a time; others may have waited for this one.
+            () = shared.cleared.notified(), if free > 0 => next(&shared).await,
             wakes = inbox.wakes(free.min(TOGETHER)), if free > 0 => {
                 let runs: Vec<RunId> = wakes.iter().map(|wake| wake.run).collect();
                 let result = take(&shared, Which::Named(&runs)).await.map(drop);
                 inbox.ack(wakes).await;
                 result
             }
-            // Suspects are taken one at a time; others may have waited for this one.
-            () = shared.cleared.notified(), if free > 0 => next(&shared).await,
             // The table is the queue of last resort: a lost message costs a second or two.
             () = tokio::time::sleep(idle), if free > 0 => next(&shared).await,
         };
@@ -62,6 +63,7 @@ pub(crate) async fn pokes(shared: Arc<Shared>, stop: CancellationToken) {
     let mut pokes = shared.bus.pokes(shared.id()).await;
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             poke = pokes.recv() => match poke {
                 Some(run) => {
@@ -80,6 +82,7 @@ async fn from_table_only(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(idle) => {
                 if let Err(problem) = next(&shared).await {
