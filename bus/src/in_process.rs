@@ -1,5 +1,7 @@
 //! The bus of one process: queues in memory, empty after a restart, when recovery wakes every run anew.
 
+mod tasks;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ struct Shared {
     wakes: Mutex<VecDeque<Wake>>,
     arrived: Notify,
     pokes: Mutex<HashMap<WorkerId, mpsc::Sender<RunId>>>,
+    tasks: tasks::Tasks,
 }
 
 impl InProcess {
