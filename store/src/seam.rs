@@ -72,6 +72,8 @@ pub struct Held {
     pub intent: Option<Intent>,
     pub inbox_seq: i64,
     pub deadline_at: Option<Micros>,
+    /// Since when it waited to be claimed.
+    pub ready_at: Option<Micros>,
     pub plan_hash: Hash,
     pub approved_hash: Option<Hash>,
 }
@@ -97,6 +99,7 @@ impl Held {
             intent: live.intent,
             inbox_seq: live.inbox_seq,
             deadline_at: live.deadline_at,
+            ready_at: live.ready_at,
             plan_hash: live.plan_hash,
             approved_hash: live.approved_hash,
         })

@@ -3,19 +3,27 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use metrics::{counter, histogram};
 use neena_engine::Micros;
+use neena_engine::flow::Kind;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, Start, TaskError, TaskKey};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::executors::Call;
+use crate::remote::{Origin, Sending, Went};
+use crate::slots::{Turn, Wants};
 
 /// A result larger than this many bytes fails its attempt.
 pub(crate) const RESULT_LIMIT: usize = 1 << 20;
+
+/// How long a task rests that could not be sent, at first and at most.
+const REST: Duration = Duration::from_millis(250);
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 const WAITS: u8 = 0;
 const BEGUN: u8 = 1;
@@ -48,6 +56,11 @@ impl Attempt {
         self.leave_waiting(WITHDRAWN) != BEGUN
     }
 
+    /// It begins now; false if it was withdrawn before.
+    pub fn begin(&self) -> bool {
+        self.leave_waiting(BEGUN) != WITHDRAWN
+    }
+
     /// How it stood before.
     fn leave_waiting(&self, to: u8) -> u8 {
         let moved = self
@@ -56,74 +69,115 @@ impl Attempt {
         moved.unwrap_or_else(|was| was)
     }
 
-    /// Waits for a slot where the task takes one, then runs it.
-    pub async fn run(self, shared: Arc<Shared>, operation: Operation, call: Call) -> Ended {
+    /// Waits for its turn where the task takes a slot, then runs it: here, or where its turn says.
+    pub async fn run(self, shared: Arc<Shared>, task: Task, call: Call) -> Ended {
         let (key, attempt) = (call.key, call.attempt);
-        let ended = |started, outcome| Ended {
+        let (started, outcome) = self.outcome(&shared, &task, call).await;
+        // What takes microseconds is not worth counting one by one.
+        if takes_slot(&task.operation) && outcome != Outcome::Withdrawn {
+            let kind = kind_word(task.operation.kind);
+            let took = shared.clock.now().since(started);
+            histogram!("neena_attempt_seconds", "kind" => kind).record(took);
+            counter!("neena_attempts_total", "kind" => kind, "outcome" => word(&outcome))
+                .increment(1);
+        }
+        Ended {
             key,
             attempt,
             started,
             outcome,
-        };
-        let slot = if takes_slot(&operation) {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => {
-                    return ended(shared.clock.now(), Outcome::Withdrawn);
-                }
-                slot = slot(&shared) => slot,
+        }
+    }
+
+    async fn outcome(&self, shared: &Shared, task: &Task, call: Call) -> (Micros, Outcome) {
+        let mut wants = task.wants.clone();
+        let mut rests = Duration::ZERO;
+        let slot = loop {
+            if !takes_slot(&task.operation) {
+                break None;
             }
-        } else {
-            None
+            let turn = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return (shared.clock.now(), Outcome::Withdrawn),
+                turn = shared.slots.turn(call.run, wants.clone()) => turn,
+            };
+            let place = match turn {
+                Turn::Here(slot) => break Some(slot),
+                Turn::Elsewhere(place) => place,
+            };
+            let sending = Sending {
+                shared,
+                attempt: self,
+                origin: task.origin,
+                operation: &task.operation,
+                call: &call,
+                place,
+            };
+            match sending.go().await {
+                Went::Ended { started, outcome } => return (started, outcome),
+                Went::Withdrawn => return (shared.clock.now(), Outcome::Withdrawn),
+                // What can run here waits for a slot here; anything else tries again.
+                Went::NotSent if wants.here => wants = Wants::HERE,
+                Went::NotSent => {
+                    rests = (rests * 2).clamp(REST, LONGEST_REST);
+                    tokio::select! {
+                        biased;
+                        () = self.stop.cancelled() => return (shared.clock.now(), Outcome::Withdrawn),
+                        () = tokio::time::sleep(rests) => {}
+                    }
+                }
+            }
         };
-        if self.leave_waiting(BEGUN) != WAITS {
-            return ended(shared.clock.now(), Outcome::Withdrawn);
+        if !self.begin() {
+            return (shared.clock.now(), Outcome::Withdrawn);
         }
         let started = shared.clock.now();
-        let run = shared.executors.run(operation.kind, call, self.stop);
+        let operation = &task.operation;
+        let run = shared
+            .executors
+            .run(operation.kind, call, self.stop.clone());
         // A run must not wait for ever for an executor that is gone.
         let outcome = AssertUnwindSafe(run)
             .catch_unwind()
             .await
             .unwrap_or_else(|_| panicked());
         drop(slot);
-        ended(started, judged(outcome, operation.repeatable))
+        (started, judged(outcome, operation.repeatable))
     }
 }
 
-/// Waits for a slot. Runs are taken only while few wait, so the wait is counted.
-async fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {
-    if let Ok(slot) = shared.slots.clone().try_acquire_owned() {
-        return Some(slot);
-    }
-    let _waiting = Waiting::new(shared);
-    shared.slots.clone().acquire_owned().await.ok()
-}
-
-/// An attempt that waits for a slot, as long as it does.
-struct Waiting<'a>(&'a Shared);
-
-impl Waiting<'_> {
-    fn new(shared: &Shared) -> Waiting<'_> {
-        shared.waiting.fetch_add(1, Ordering::AcqRel);
-        Waiting(shared)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_one();
-    }
+/// What is attempted, for whom, and where it may run.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub operation: Operation,
+    pub origin: Origin,
+    pub wants: Wants,
 }
 
 /// Built-in pure tasks take microseconds and no slot.
 fn takes_slot(operation: &Operation) -> bool {
-    !(operation.pure && operation.kind == neena_engine::flow::Kind::BuiltIn)
+    !(operation.pure && operation.kind == Kind::BuiltIn)
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BuiltIn => "built_in",
+        Kind::Python => "python",
+        Kind::External => "external",
+    }
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed(_) => "completed",
+        Outcome::Failed(_) => "failed",
+        Outcome::Stopped => "stopped",
+        Outcome::Withdrawn => "withdrawn",
+    }
 }
 
 /// The outcome of an attempt whose executor broke down.
-fn panicked() -> Outcome {
+pub(crate) fn panicked() -> Outcome {
     Outcome::Failed(TaskError {
         kind: "executor_panicked".into(),
         message: "the executor of this task broke down; the server's log says where".into(),
@@ -135,7 +189,7 @@ fn panicked() -> Outcome {
 const UNKNOWN_EFFECT: [&str; 3] = ["timeout", "host_crashed", "host_protocol"];
 
 /// An outcome as it may be recorded and retried.
-fn judged(outcome: Outcome, repeatable: bool) -> Outcome {
+pub(crate) fn judged(outcome: Outcome, repeatable: bool) -> Outcome {
     match outcome {
         Outcome::Completed(result) if result.text().len() > RESULT_LIMIT => {
             Outcome::Failed(TaskError {

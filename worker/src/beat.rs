@@ -37,9 +37,27 @@ async fn once(shared: &Arc<Shared>) {
         Ok(Beat::Alive { db_now, held }) => {
             shared.renewed(asked, db_now);
             compare(shared, before, held).await;
+            advertise(shared).await;
+            shared.refresh_roster().await;
         }
         Ok(Beat::Dead) => rejoin(shared).await,
         Err(problem) => warn!(%problem, "the lease could not be renewed"),
+    }
+    shared.gauge();
+}
+
+/// Tells the others what is hosted here, if that has changed.
+async fn advertise(shared: &Shared) {
+    let hosts = shared.executors.hosted();
+    if *shared.advertised.lock() == hosts {
+        return;
+    }
+    match shared.store.advertise(shared.id(), &hosts).await {
+        Ok(()) => {
+            *shared.advertised.lock() = hosts;
+            shared.rehosted.notify_one();
+        }
+        Err(problem) => warn!(%problem, "the others do not know yet what is hosted here"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use neena_engine::plan::Plan;
+use neena_engine::plan::{Operation, Plan};
 use neena_engine::run::{Command, Event, History, Record, Run, Standing, Start, TaskKey, Then};
 use neena_store::{Entry, Held, Pending, StoreError, Verdict};
 use tokio::sync::mpsc;
@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info, warn};
 
 use crate::Shared;
-use crate::attempt::{self, Attempt, Ended};
+use crate::attempt::{self, Attempt, Ended, Task};
+use crate::remote::Origin;
+use crate::slots::Wants;
 
 /// Claims without progress after which a run is ended instead of started again.
 const CONDEMNED_AT: i64 = 4;
@@ -113,7 +115,7 @@ impl Drive {
             intent: self.held.intent,
             inbox_seq: self.held.inbox_seq,
         };
-        match self.unhosted(history) {
+        match self.unhosted(history).await {
             Some(missing) if self.held.claims < CONDEMNED_AT && !self.overdue() => {
                 self.park_unhosted(&missing);
             }
@@ -238,24 +240,31 @@ impl Drive {
 
     fn start(&mut self, start: Start) {
         let operation = self.plan.graph.operation(start.position).clone();
-        let (kind, integration) = (operation.kind, &operation.integration);
-        let executors = &self.shared.executors;
-        if !executors.hosts(kind, integration, &operation.code_digest) {
+        let key = start.key;
+        let wants = self.wants(&operation);
+        if wants == Wants::NOWHERE {
             // Its code went since the claim: given back, the run waits for it.
             self.drain.get_or_insert_with(|| Instant::now() + FAR);
         }
         if self.drain.is_some() {
-            self.unstarted.push(start.key);
+            self.unstarted.push(key);
             return;
         }
-        let key = start.key;
         let attempt = Attempt::default();
         let span = tracing::info_span!("task", task = key.index, method = %operation.method);
         let call = attempt::call(self.held.run, &operation, start);
+        let task = Task {
+            operation,
+            origin: Origin {
+                organization: self.held.organization,
+                epoch: self.held.epoch,
+            },
+            wants,
+        };
         let mut running = Box::pin(
             attempt
                 .clone()
-                .run(self.shared.clone(), operation, call)
+                .run(self.shared.clone(), task, call)
                 .instrument(span),
         );
         // Most built-in tasks are over at the first look: no spawn, no wake-up.
@@ -271,6 +280,22 @@ impl Drive {
             // A driver that is gone has no use for it.
             let _ = sender.send(Note::Ended(ended)).await;
         });
+    }
+
+    /// Where a task may run. A run with one task at a time stays here, where its turn comes soon: what it
+    /// could only wait for elsewhere, others could have claimed.
+    fn wants(&self, operation: &Operation) -> Wants {
+        let (kind, integration) = (operation.kind, &operation.integration);
+        let here = self
+            .shared
+            .executors
+            .hosts(kind, integration, &operation.code_digest);
+        let wide = operation.repeatable && !self.attempts.is_empty();
+        let elsewhere = match here {
+            true if !wide => None,
+            _ => self.shared.elsewhere(operation),
+        };
+        Wants { here, elsewhere }
     }
 
     fn ended(&mut self, ended: Ended) {

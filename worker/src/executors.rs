@@ -13,6 +13,7 @@ use neena_engine::Json;
 use neena_engine::flow::Kind;
 use neena_engine::ids::RunId;
 use neena_engine::run::{Outcome, TaskError, TaskKey};
+use neena_store::Hosts;
 use tokio_util::sync::CancellationToken;
 
 pub use builtin::BuiltIns;
@@ -41,6 +42,11 @@ pub struct Call {
 pub trait Executor: Send + Sync + Debug {
     /// Whether it can run tasks of this integration with exactly this code.
     fn hosts(&self, integration: &str, code_digest: &str) -> bool;
+
+    /// All the code it can run that is worth sending elsewhere: tasks that take a slot.
+    fn hosted(&self) -> Hosts {
+        Hosts::new()
+    }
 
     /// Runs one attempt to its end. After `stop` it ends as [`Outcome::Stopped`], and what ran has
     /// been stopped by then; dropping the future stops it too.
@@ -78,6 +84,15 @@ impl Executors {
     pub fn hosts(&self, kind: Kind, integration: &str, code_digest: &str) -> bool {
         self.of(kind)
             .is_some_and(|executor| executor.hosts(integration, code_digest))
+    }
+
+    /// All the code that can run here and takes slots.
+    pub fn hosted(&self) -> Hosts {
+        let mut hosts = self.builtin.hosted();
+        if let Some(python) = &self.python {
+            hosts.extend(python.hosted());
+        }
+        hosts
     }
 
     /// Runs one attempt. A pure built-in task completes at the first poll.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use metrics::{counter, histogram};
 use neena_engine::ids::{ClaimId, RunId};
 use neena_engine::plan::PLAN_V;
 use neena_engine::run::{Ending, History, Phase, Record, RunStatus, Then};
@@ -21,6 +22,8 @@ use crate::held::Hold;
 const TOGETHER: usize = 64;
 /// A suspect that has been held for so long without harm no longer keeps others from being taken.
 const SUSPECT_FOR: Duration = Duration::from_secs(5);
+/// How long until claiming is tried again that failed.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Notes that may wait for a driver.
 const NOTES: usize = 256;
 
@@ -33,6 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             return from_table_only(shared, stop).await;
         }
     };
+    let mut slots = shared.slots.changes();
     loop {
         let free = shared.free();
         let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
@@ -40,12 +44,17 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             () = shared.freed.notified(), if free == 0 => continue,
+            _ = slots.changed(), if free == 0 => continue,
             // Suspects are taken one at a time; others may have waited for this one.
             () = shared.cleared.notified(), if free > 0 => next(&shared).await,
             wakes = inbox.wakes(free.min(TOGETHER)), if free > 0 => {
                 let runs: Vec<RunId> = wakes.iter().map(|wake| wake.run).collect();
                 let result = take(&shared, Which::Named(&runs)).await.map(drop);
-                inbox.ack(wakes).await;
+                match result {
+                    Ok(()) => inbox.ack(wakes).await,
+                    // Not looked at: another worker may have more luck.
+                    Err(_) => inbox.release(wakes).await,
+                }
                 result
             }
             // The table is the queue of last resort: a lost message costs a second or two.
@@ -53,18 +62,27 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         };
         if let Err(problem) = result {
             warn!(%problem, "could not claim");
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
         }
     }
 }
 
 /// Passes pokes on to the drivers until `stop`.
 pub(crate) async fn pokes(shared: Arc<Shared>, stop: CancellationToken) {
-    // A later incarnation is not poked here; its beats find signals within a few seconds.
+    let mut incarnation = shared.id.subscribe();
     let mut pokes = shared.bus.pokes(shared.id()).await;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
+            changed = incarnation.changed() => match changed {
+                Ok(()) => pokes = shared.bus.pokes(shared.id()).await,
+                Err(_) => return,
+            },
             poke = pokes.recv() => match poke {
                 Some(run) => {
                     if let Some(hold) = shared.held.get(run) {
@@ -123,8 +141,21 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         plan_v: PLAN_V,
         suspect: !shared.held.holds_suspect(),
     };
+    let asked = Instant::now();
+    let which_word = match which {
+        Which::Named(_) => "message",
+        Which::Next(_) => "table",
+    };
     let held = shared.store.claim(&claim, which).await?;
     let taken = held.len();
+    histogram!("neena_claim_seconds").record(asked.elapsed());
+    counter!("neena_claims_total", "which" => which_word).increment(taken as u64);
+    for first in held.iter().filter(|held| held.epoch == 1) {
+        if let Some(ready_at) = first.ready_at {
+            let waited = shared.clock.now().since(ready_at);
+            histogram!("neena_approve_to_start_seconds").record(waited);
+        }
+    }
     for held in held {
         let (sender, notes) = mpsc::channel(NOTES);
         let hold = Hold {

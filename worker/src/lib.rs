@@ -8,17 +8,20 @@ mod drive;
 pub mod executors;
 mod held;
 mod intake;
+mod remote;
+mod slots;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use metrics::gauge;
 use neena_bus::Bus;
 use neena_bus::remote::TaskBus;
 use neena_engine::ids::WorkerId;
-use neena_store::{Journal, Res, Store, WorkerCard};
+use neena_store::{Hosts, Journal, Res, Store, WorkerCard};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +31,8 @@ pub use clock::{Clock, DatabaseClock};
 use crate::drive::Note;
 use crate::executors::Executors;
 use crate::held::HeldRuns;
+use crate::remote::{Remote, Roster};
+use crate::slots::Slots;
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -65,14 +70,20 @@ pub(crate) struct Shared {
     journal: Journal,
     executors: Arc<Executors>,
     clock: Arc<dyn Clock>,
-    slots: Arc<Semaphore>,
-    /// Attempts that wait for a slot.
-    waiting: AtomicUsize,
+    slots: Slots,
+    /// Tasks that travel; none where no bus carries them.
+    remote: Option<Remote>,
+    /// Who else is there.
+    roster: Mutex<Arc<Roster>>,
+    /// What the others know to be hosted here.
+    advertised: Mutex<Hosts>,
+    /// Other code is hosted than before.
+    rehosted: Notify,
     held: HeldRuns,
     /// Claim calls under way whose runs are not in `held` yet.
     claiming: AtomicUsize,
     /// This incarnation; a dead one never returns.
-    id: Mutex<WorkerId>,
+    id: watch::Sender<WorkerId>,
     /// Until when, by local time, claims are ours to make.
     lease_until: Mutex<Instant>,
     /// A run slot came free.
@@ -100,15 +111,18 @@ impl Worker {
         let Seams {
             store,
             bus,
-            tasks: _,
+            tasks,
             journal,
             executors,
             clock,
         } = seams;
         let id = WorkerId(clock.id());
         let shared = Arc::new(Shared {
-            slots: Arc::new(Semaphore::new(settings.slots)),
-            waiting: AtomicUsize::new(0),
+            slots: Slots::new(settings.slots),
+            remote: tasks.map(|tasks| Remote::new(tasks, id)),
+            roster: Mutex::default(),
+            advertised: Mutex::default(),
+            rehosted: Notify::new(),
             lease_until: Mutex::new(Instant::now()),
             settings,
             store,
@@ -118,18 +132,21 @@ impl Worker {
             clock,
             held: HeldRuns::default(),
             claiming: AtomicUsize::new(0),
-            id: Mutex::new(id),
+            id: watch::Sender::new(id),
             freed: Notify::new(),
             cleared: Notify::new(),
             drivers: TaskTracker::new(),
         });
         shared.join(id).await?;
+        shared.refresh_roster().await;
+        gauge!("neena_slots").set(shared.settings.slots as f64);
         let stop = CancellationToken::new();
         let loops = TaskTracker::new();
         loops.spawn(intake::run(shared.clone(), stop.clone()));
-        loops.close();
         let silence = CancellationToken::new();
         let listeners = TaskTracker::new();
+        remote::start(&shared, &loops, &stop, &listeners, &silence);
+        loops.close();
         listeners.spawn(intake::pokes(shared.clone(), silence.clone()));
         listeners.spawn(beat::run(shared.clone(), silence.clone()));
         listeners.close();
@@ -163,6 +180,7 @@ impl Worker {
             let _ = hold.notes.send(Note::Drain(until)).await;
         }
         self.shared.drivers.close();
+        self.see_guests_off(until).await;
         let recorded = Duration::from_secs(5);
         if tokio::time::timeout_at(until + recorded, self.shared.drivers.wait())
             .await
@@ -180,6 +198,31 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Lets the tasks of others finish until then, and stops what is left.
+    async fn see_guests_off(&self, until: Instant) {
+        let Some(remote) = &self.shared.remote else {
+            return;
+        };
+        let guests = &remote.guests;
+        guests.tasks.close();
+        if tokio::time::timeout_at(until, guests.tasks.wait())
+            .await
+            .is_err()
+        {
+            guests.stop_all();
+            // Their owners are told, and send them to somebody else.
+            let told = Duration::from_secs(2);
+            if tokio::time::timeout(told, guests.tasks.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!(tasks = guests.tasks.len(), "tasks of others are left");
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Enters this incarnation into the database.
     async fn join(&self, id: WorkerId) -> Res<()> {
@@ -189,10 +232,11 @@ impl Shared {
             name: self.settings.name.clone(),
             slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
             lease: self.settings.lease,
-            hosts: Default::default(),
+            hosts: self.executors.hosted(),
         };
         let db_now = self.store.join(&card).await?;
-        *self.id.lock() = id;
+        *self.advertised.lock() = card.hosts;
+        self.id.send_replace(id);
         self.renewed(asked, db_now);
         Ok(())
     }
@@ -204,8 +248,19 @@ impl Shared {
         *self.lease_until.lock() = asked + self.settings.lease - margin;
     }
 
+    /// Shows how things stand.
+    fn gauge(&self) {
+        gauge!("neena_slots_busy").set(self.slots.busy() as f64);
+        gauge!("neena_runs_held").set(self.held.len() as f64);
+        let left = self
+            .lease_until
+            .lock()
+            .saturating_duration_since(Instant::now());
+        gauge!("neena_lease_seconds_left").set(left.as_secs_f64());
+    }
+
     fn id(&self) -> WorkerId {
-        *self.id.lock()
+        *self.id.borrow()
     }
 
     fn lease_holds(&self) -> bool {
@@ -217,7 +272,7 @@ impl Shared {
     fn free(&self) -> usize {
         let places = self.settings.runs.saturating_sub(self.held.len());
         // A quarter more than can start keeps the slots busy while the next claim is on its way.
-        let slots = self.slots.available_permits() + self.settings.slots.div_ceil(4);
-        places.min(slots.saturating_sub(self.waiting.load(Ordering::Acquire)))
+        let slots = self.slots.free() + self.settings.slots.div_ceil(4);
+        places.min(slots.saturating_sub(self.slots.waiting()))
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::Json;
-use neena_engine::flow::{BUILT_IN_INTEGRATION, built_in_version};
+use neena_engine::flow::{BUILT_IN_INTEGRATION, built_in_version, built_ins};
 use neena_engine::run::Outcome;
+use neena_store::Hosts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,14 @@ impl Executor for BuiltIns {
     fn hosts(&self, integration: &str, code_digest: &str) -> bool {
         let method = code_digest.split_once('@').map_or("", |(method, _)| method);
         integration == BUILT_IN_INTEGRATION && built_in_version(method) == Some(code_digest)
+    }
+
+    fn hosted(&self) -> Hosts {
+        let takes_slots = built_ins()
+            .into_iter()
+            .filter(|built_in| !built_in.definition.pure)
+            .map(|built_in| built_in.definition.code_digest);
+        Hosts::from([(BUILT_IN_INTEGRATION.to_owned(), takes_slots.collect())])
     }
 
     async fn run(&self, call: Call, stop: CancellationToken) -> Outcome {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::run::Outcome;
+use neena_store::Hosts;
 use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::Value;
@@ -238,6 +239,16 @@ impl Inner {
 impl Executor for PythonHosts {
     fn hosts(&self, integration: &str, code_digest: &str) -> bool {
         self.inner.pool(integration, code_digest).is_some()
+    }
+
+    fn hosted(&self) -> Hosts {
+        let integrations = self.inner.integrations.read();
+        let each = integrations.iter().map(|(short_name, versions)| {
+            let mut digests: Vec<String> = versions.pools.keys().cloned().collect();
+            digests.sort_unstable();
+            (short_name.clone(), digests)
+        });
+        each.collect()
     }
 
     async fn run(&self, call: Call, stop: CancellationToken) -> Outcome {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use neena_bus::{Bus, InProcess, Keeper, Relay};
 use neena_engine::Micros;
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
-use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId};
+use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
 use neena_engine::plan::{
     Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy,
 };
 use neena_engine::run::{Actor, Decision, RunStatus, TaskRow, TaskStatus};
-use neena_store::{Decided, Deciding, Journal, MemoryStore, NewRun, Outlet, Store};
+use neena_store::{
+    Decided, Deciding, Hosts, Journal, MemoryStore, NewRun, Outlet, Store, WorkerCard,
+};
 use neena_worker::executors::Executors;
 use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use serde_json::Map;
@@ -95,6 +97,44 @@ impl World {
             clock: Arc::new(DatabaseClock::new(now)),
         };
         Worker::start(settings, seams).await.unwrap()
+    }
+
+    /// A worker that exchanges tasks with others, and runs what `script` says.
+    pub async fn exchanging(&self, slots: usize, script: Arc<Scripted>) -> Worker {
+        let settings = Settings {
+            name: "test".into(),
+            slots,
+            runs: 16,
+            lease: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+        };
+        let now = self.store.now().await.unwrap();
+        let seams = Seams {
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            tasks: Some(self.bus.clone()),
+            journal: self.journal.clone(),
+            executors: Arc::new(Executors::with_python(script)),
+            clock: Arc::new(DatabaseClock::new(now)),
+        };
+        Worker::start(settings, seams).await.unwrap()
+    }
+
+    /// Enters a worker into the roster that is driven by hand.
+    pub async fn enrol(&self, id: WorkerId, integration: &str, digest: &str) {
+        let card = WorkerCard {
+            id,
+            name: "by hand".into(),
+            slots: 8,
+            lease: Duration::from_secs(3_600),
+            hosts: Hosts::from([(integration.to_owned(), vec![digest.to_owned()])]),
+        };
+        self.store.join(&card).await.unwrap();
+    }
+
+    /// Approves a waiting run.
+    pub async fn approve(&self, run: RunId) {
+        self.decide(run, approve()).await;
     }
 
     /// A run of these steps, approved.

@@ -6,4 +6,5 @@ mod behaviour;
 mod claims_and_beats;
 mod harness;
 mod regressions;
+mod remote;
 mod scripted;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::Json;
+use neena_engine::ids::RunId;
 use neena_engine::run::{Outcome, TaskError};
+use neena_store::Hosts;
 use neena_worker::executors::{Call, Executor};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -30,6 +32,8 @@ pub struct Scripted {
 pub struct Seen {
     /// Attempts begun, by index.
     pub begun: BTreeMap<u32, u32>,
+    /// Attempts begun, by run.
+    pub of_runs: BTreeMap<RunId, u32>,
     pub stopped: usize,
     under_way: usize,
     pub most_at_once: usize,
@@ -60,10 +64,16 @@ impl Executor for Scripted {
         code_digest == DIGEST && *self.hosted.lock()
     }
 
+    fn hosted(&self) -> Hosts {
+        let digests = self.hosted.lock().then(|| DIGEST.to_owned());
+        Hosts::from([("scripted".to_owned(), digests.into_iter().collect())])
+    }
+
     async fn run(&self, call: Call, stop: CancellationToken) -> Outcome {
         {
             let mut seen = self.seen.lock();
             *seen.begun.entry(call.key.index).or_default() += 1;
+            *seen.of_runs.entry(call.run).or_default() += 1;
             seen.under_way += 1;
             seen.most_at_once = seen.most_at_once.max(seen.under_way);
         }
