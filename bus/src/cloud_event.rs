@@ -83,9 +83,15 @@ impl From<CloudEvent> for Message {
 }
 
 impl CloudEvent {
-    /// Reads a body. Fields it does not know are ignored.
+    /// Reads a body. Fields it does not know are ignored; a version it does not know is an error.
     pub fn parse(body: &[u8]) -> Result<CloudEvent, NotAMessage> {
-        Ok(serde_json::from_slice(body)?)
+        let event: CloudEvent = serde_json::from_slice(body)?;
+        match event.specversion.as_str() {
+            "1.0" => Ok(event),
+            other => Err(NotAMessage(serde::de::Error::custom(format_args!(
+                "unknown specversion {other:?}"
+            )))),
+        }
     }
 }
 
@@ -138,5 +144,9 @@ mod tests {
     fn what_is_no_message_is_an_error() {
         assert!(CloudEvent::parse(b"{}").is_err());
         assert!(CloudEvent::parse(b"\xff").is_err());
+        let mut body = serde_json::to_value(CloudEvent::from(&message())).unwrap();
+        body["specversion"] = "2.0".into();
+        let refused = CloudEvent::parse(body.to_string().as_bytes()).unwrap_err();
+        assert!(refused.to_string().contains("2.0"), "{refused}");
     }
 }

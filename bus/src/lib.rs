@@ -6,6 +6,7 @@
 mod cloud_event;
 mod in_process;
 mod keeper;
+mod rabbit;
 mod relay;
 pub mod remote;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use cloud_event::{CloudEvent, NotAMessage};
 pub use in_process::InProcess;
 pub use keeper::{Keeper, Kept};
+pub use rabbit::{Rabbit, RabbitConfig};
 pub use relay::Relay;
 
 /// Why messages did not get through; they stay in the outbox.

@@ -4,6 +4,8 @@
 //! its integration. A result counts only once the run's owner has recorded it, so a message lost or doubled
 //! costs a second execution at most, never a second outcome.
 
+mod sign;
+
 use std::fmt::{self, Debug};
 
 use async_trait::async_trait;
@@ -12,6 +14,8 @@ use neena_engine::ids::{OrganizationId, RunId, WorkerId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+
+pub use sign::{MASTER_KEY_LENGTH, ShortKey, TaskKey, TaskKeys};
 
 use crate::{BusError, NotAMessage};
 

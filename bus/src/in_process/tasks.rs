@@ -134,12 +134,15 @@ impl TaskBus for InProcess {
 
     async fn answer(&self, reply_to: &str, reply: &Reply) -> Result<Sent, BusError> {
         let replies = self.0.tasks.replies.lock();
-        match replies.get(reply_to).map(|to| to.try_send(reply.clone())) {
-            Some(Ok(())) => Ok(Sent::Taken),
-            Some(Err(mpsc::error::TrySendError::Full(_))) => {
+        let Some(to) = replies.get(reply_to) else {
+            return Ok(Sent::Nobody);
+        };
+        match to.try_send(reply.clone()) {
+            Ok(()) => Ok(Sent::Taken),
+            Err(mpsc::error::TrySendError::Closed(_)) => Ok(Sent::Nobody),
+            Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(BusError(format!("the queue {reply_to} is full")))
             }
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => Ok(Sent::Nobody),
         }
     }
 
