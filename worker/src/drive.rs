@@ -58,6 +58,8 @@ pub(crate) struct Drive {
     wake: Option<Instant>,
     drain: Option<Instant>,
     handed_back: bool,
+    /// Whether the worker stops: then others are told of what it gives back.
+    stopping: bool,
     unstarted: Vec<TaskKey>,
     /// Whether the engine was told of the claim; not while code is missing.
     claimed: bool,
@@ -101,6 +103,7 @@ impl Drive {
             wake: None,
             drain: None,
             handed_back: false,
+            stopping: false,
             unstarted: Vec::new(),
             claimed: false,
             refused: false,
@@ -126,7 +129,10 @@ impl Drive {
             .values()
             .for_each(|attempt| attempt.stop.cancel());
         match over {
-            Over::Settled => debug!("run left in good order"),
+            Over::Settled => {
+                debug!("run left in good order");
+                self.pass_on().await;
+            }
             Over::Lost => info!("run lost to another owner; its tasks here were stopped"),
         }
     }
@@ -157,7 +163,10 @@ impl Drive {
                             return over;
                         }
                     }
-                    Some(Note::Drain(until)) => self.drain = Some(until),
+                    Some(Note::Drain(until)) => {
+                        self.stopping = true;
+                        self.drain = Some(until);
+                    }
                     Some(Note::Lost) | None => return Over::Lost,
                 },
                 () = at(wake) => {

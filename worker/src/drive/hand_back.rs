@@ -1,6 +1,8 @@
 //! Giving a run back: when nothing runs any more, or when the grace is over.
 
 use neena_engine::run::Event;
+use neena_store::Message;
+use tracing::debug;
 
 use super::Drive;
 
@@ -8,6 +10,25 @@ impl Drive {
     /// Whether nothing that began is still under way.
     pub(super) fn idle(&self) -> bool {
         self.attempts.values().all(|attempt| !attempt.began()) && self.events.is_empty()
+    }
+
+    /// Tells others at once of a run that a stopping worker gave back: the message of the outbox waits a
+    /// little, so that nobody takes and gives back in a circle.
+    pub(super) async fn pass_on(&self) {
+        if !(self.stopping && self.handed_back) {
+            return;
+        }
+        let hint = Message {
+            id: self.shared.clock.id(),
+            kind: Message::RESUMED.to_owned(),
+            organization: self.held.organization,
+            run: self.held.run,
+            epoch: self.held.epoch,
+            at: self.shared.clock.now(),
+        };
+        if let Err(problem) = self.shared.bus.publish(&[hint]).await {
+            debug!(%problem, "the others find the run in the table");
+        }
     }
 
     pub(super) fn hand_back(&mut self) {

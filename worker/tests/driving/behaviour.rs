@@ -291,3 +291,22 @@ async fn suspects_are_taken_one_after_the_other_without_a_pause() {
     let took = now(&world).await.since(began);
     assert!(took.as_secs() < 4, "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopping_worker_gives_back_goes_on_elsewhere_at_once() {
+    let mut world = World::new();
+    let one = world.worker_with_grace(4, 0).await;
+    let run = world.run(&[step("minutes", &[])]).await;
+    world.until(|| world.script.seen().begun.len() == 1).await;
+    assert_eq!(one.held(), 1);
+    let two = world.worker(4).await;
+    let asked = tokio::time::Instant::now();
+    let stopping = tokio::spawn(one.stop());
+    world.until(|| two.held() == 1).await;
+    let took = asked.elapsed();
+    assert!(took < std::time::Duration::from_millis(100), "{took:?}");
+    stopping.await.unwrap().unwrap();
+    assert_eq!(world.ended(run).await, RunStatus::Completed);
+    two.stop().await.unwrap();
+    world.close().await;
+}
