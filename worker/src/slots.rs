@@ -308,7 +308,7 @@ mod tests {
     fn queue() -> TaskQueue {
         TaskQueue {
             integration: "resize".into(),
-            digest: None,
+            digest: Some("0123".into()),
         }
     }
 
