@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
-use neena::{Embedded, Options};
+use neena::{Backends, Broker, Database, Node, Options, Role, WorkerOptions};
 use neena_engine::flow::{Catalogue, Definition, Flow, FlowSpec, Kind, Parameter, built_ins};
 use neena_engine::ids::{FlowRequestId, RunId, TaskDefinitionId, UserId};
 use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
@@ -57,7 +57,7 @@ pub struct Sample {
 
 #[derive(Debug)]
 pub struct Machine {
-    embedded: Embedded,
+    node: Node,
     hosts: PythonHosts,
     bare: Bare,
     digest: String,
@@ -72,24 +72,29 @@ impl Machine {
         let dir = tempfile::tempdir_in(std::env::current_dir()?)?;
         let steps = dir.path().join("bench.py");
         std::fs::write(&steps, STEPS)?;
-        let embedded = Embedded::start(Options {
-            database: dir.path().join("neena.db"),
-            sdk_dir: dir.path().join("sdk"),
-            durability: Durability::Full,
+        let worker = WorkerOptions {
+            name: "bench".into(),
             slots: 8,
             runs: 64,
-            lease: Duration::from_secs(600),
             grace: Duration::from_secs(1),
             python: python.to_owned(),
+            sdk_dir: dir.path().join("sdk"),
             integrations: vec![steps.clone()],
+        };
+        let node = Node::start(Options {
+            backends: Backends {
+                database: Database::Sqlite {
+                    path: dir.path().join("neena.db"),
+                    durability: Durability::Full,
+                },
+                broker: Broker::InProcess,
+                wait: Duration::ZERO,
+            },
+            role: Role::All(worker),
+            lease: Duration::from_secs(600),
         })
         .await?;
-        let hosts = embedded
-            .hosting
-            .as_ref()
-            .context("no Python")?
-            .hosts()
-            .clone();
+        let hosts = node.hosting.as_ref().context("no Python")?.hosts().clone();
         let (found, _) = hosts.find(&steps).await?;
         let digest = found.first().context("no integration")?.code_digest.clone();
         let mut catalogue: Catalogue = built_ins()
@@ -106,7 +111,7 @@ impl Machine {
             .collect();
         let bare = Bare::open(&dir.path().join("bare.db")).await?;
         Ok(Machine {
-            embedded,
+            node,
             hosts,
             bare,
             digest,
@@ -117,7 +122,7 @@ impl Machine {
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.embedded.stop().await
+        self.node.stop().await
     }
 
     /// Id of the task definition behind a method.
@@ -160,7 +165,7 @@ impl Machine {
         let plan = plan(graph)?;
         let (organization, run) = (plan.head.organization.into(), RunId(Uuid::now_v7()));
         let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
-        self.embedded
+        self.node
             .db
             .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
             .await?;
@@ -180,20 +185,20 @@ impl Machine {
             comment: None,
             code_current: true,
         };
-        let before = self.embedded.db.commits();
+        let before = self.node.db.commits();
         let began = Instant::now();
-        match self.embedded.store.decide(&deciding).await? {
-            Decided::Done { outbox, .. } => self.embedded.outlet.hand(outbox),
+        match self.node.store.decide(&deciding).await? {
+            Decided::Done { outbox, .. } => self.node.outlet.hand(outbox),
             other => bail!("the approval ended as {other:?}"),
         }
         self.ended(run).await?;
         let took = began.elapsed();
         // A commit is seen before it is counted; the writer has counted it when it takes the next job.
-        self.embedded
+        self.node
             .db
             .lazy(|_| async { Ok::<(), StoreError>(()) }.boxed())
             .await?;
-        let after = self.embedded.db.commits();
+        let after = self.node.db.commits();
         Ok(Sample {
             took,
             durable: after.durable - before.durable,
@@ -205,7 +210,7 @@ impl Machine {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let row = flow_run::Entity::find_by_id(run.0)
-                .one(self.embedded.db.reader())
+                .one(self.node.db.reader())
                 .await?;
             let row = row.context("the run is gone")?;
             match row.status.parse::<RunStatus>()? {
@@ -219,7 +224,8 @@ impl Machine {
     }
 }
 
-fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
+/// The plan of a measured run.
+pub fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
     let head = Head {
         v: PLAN_V,
         organization: Uuid::nil(),

@@ -15,7 +15,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::config::{Cli, Command, FlowCommand};
-use crate::serve;
+use crate::roles;
 use crate::table;
 use crate::view::Run;
 
@@ -57,7 +57,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
     let json = cli.json;
     match cli.command {
         Command::Serve(options) => many_threads()?
-            .block_on(serve::run(options))
+            .block_on(roles::serve(options))
+            .map(|()| Done::Well),
+        Command::Api(options) => many_threads()?
+            .block_on(roles::api(options))
+            .map(|()| Done::Well),
+        Command::Worker(options) => many_threads()?
+            .block_on(roles::worker(options))
             .map(|()| Done::Well),
         Command::Migrate(options) => one_thread()?.block_on(migrate::run(options, json)),
         Command::Token(options) => token::run(&options, json),

@@ -5,6 +5,7 @@
 
 mod file;
 mod options;
+mod roles;
 mod values;
 
 use std::ffi::OsString;
@@ -13,8 +14,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use options::{
-    Apply, Cli, Command, Completions, Decide, Durability, FlowCommand, List, Migrate, Run, Runs,
-    Serve, Server, Sync, Token,
+    Apply, Cli, Command, Completions, Decide, FlowCommand, Issuer, List, Run, Runs, Server, Sync,
+    Token,
+};
+pub use roles::{
+    Api, BrokerOptions, DatabaseOptions, Durability, Migrate, Serve, WorkOptions, Worker,
 };
 pub use values::Secret;
 

@@ -1,6 +1,7 @@
-//! Everything of one machine in one process, composed from the same parts that a cluster is made of.
+//! The parts of an installation, composed: everything in one process, or the API and workers in processes of
+//! their own.
 
-pub mod embedded;
 mod local_hosting;
+pub mod node;
 
-pub use embedded::{Embedded, Options};
+pub use node::{Backends, Broker, Database, Node, Options, Role, WorkerOptions};

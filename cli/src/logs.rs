@@ -5,9 +5,12 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+/// Libraries whose news we tell ourselves, unless the filter asks for theirs.
+const QUIET: &str = "lapin=off";
+
 /// Starts logging what `filter` lets through.
 pub fn start(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).context("NEENA_LOG")?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).context("NEENA_LOG")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -1,4 +1,4 @@
-//! The `neena` program: everything on one machine (`serve`), and the API from a terminal.
+//! The `neena` program: the processes of an installation, and its API from a terminal.
 
 mod client;
 mod commands;
@@ -9,7 +9,7 @@ mod logs;
 mod names;
 mod plan_view;
 mod progress;
-mod serve;
+mod roles;
 mod table;
 mod view;
 
@@ -19,6 +19,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Read from FAILPOINTS.
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
     match config::parse(std::env::args_os()) {
         Ok(cli) => {
             config::warn_of_unknown_variables();

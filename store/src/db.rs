@@ -2,6 +2,8 @@
 //! unit of work that goes on even if whoever asked for it has gone.
 
 mod postgres;
+mod reach;
+mod schema;
 mod sqlite;
 
 use std::path::Path;
@@ -18,6 +20,8 @@ use sea_orm_migration::MigratorTrait;
 use crate::writer::{Counts, Lane};
 use crate::{Res, StoreError};
 use postgres::Postgres;
+pub use reach::{Unreached, reach};
+pub use schema::Schema;
 use sqlite::Sqlite;
 
 /// How much a durable commit on SQLite waits for.

@@ -4,21 +4,17 @@ use serde_json::json;
 
 use super::{Done, print, print_json};
 use crate::config::Migrate;
-use crate::data_dir::DataDir;
-use crate::{logs, serve};
+use crate::{logs, roles};
 
-/// Brings the database to this version; refuses while a server uses it.
+/// Brings the database to this version; refuses while a server uses the file.
 pub async fn run(options: Migrate, json: bool) -> anyhow::Result<Done> {
     logs::start(&options.log)?;
-    let dir = DataDir::open(&options.data.data_dir)?;
-    let _lock = dir.lock()?;
-    let applied = serve::migrate(&dir.database()).await?;
+    let roles::Migrated { database, applied } = roles::migrate(&options).await?;
     if json {
-        print_json(&json!({ "database": dir.database(), "applied": applied }))?;
+        print_json(&json!({ "database": database, "applied": applied }))?;
     } else {
         print(&format!(
-            "{} is up to date ({applied} migrations applied)",
-            dir.database().display()
+            "{database} is up to date ({applied} migrations applied)"
         ))?;
     }
     Ok(Done::Well)

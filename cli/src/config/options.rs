@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use neena_api::auth::Permission;
 use neena_api::auth::local::ISSUER_AND_AUDIENCE;
 
-use super::values::{Metadata, Secret, Ttl, bind_address, email, word};
+use super::roles::{Api, Migrate, Serve, Worker};
+use super::values::{Metadata, Secret, Ttl, email, word};
 
 /// Under which heading `--help` shows the options of all commands.
 const EVERYWHERE: &str = "Options of every command";
@@ -41,7 +42,11 @@ pub struct Cli {
 pub enum Command {
     /// Run everything in one process: API, worker and database.
     Serve(Serve),
-    /// Bring the database of a data directory to this version, without serving.
+    /// Serve the API of an installation of many machines.
+    Api(Api),
+    /// Run tasks for an installation of many machines.
+    Worker(Worker),
+    /// Bring the database to this version, without serving.
     Migrate(Migrate),
     /// Print a signed bearer token.
     Token(Token),
@@ -95,77 +100,6 @@ pub struct Issuer {
     /// Audience (`aud`) of the tokens.
     #[arg(long, env = "NEENA_JWT_AUDIENCE", value_name = "NAME", default_value = ISSUER_AND_AUDIENCE, value_parser = word)]
     pub jwt_audience: String,
-}
-
-/// When a commit counts as done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Durability {
-    /// When it is on the disk: it survives a power cut.
-    Full,
-    /// When the operating system has it: it survives a crash of the process, not a power cut.
-    Fast,
-}
-
-/// `neena serve`
-#[derive(Clone, Debug, Args)]
-pub struct Serve {
-    #[command(flatten)]
-    pub data: DataDirOption,
-    /// Address to listen on; port 0 takes a free one.
-    #[arg(long, env = "NEENA_BIND", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = bind_address)]
-    pub bind: String,
-    /// Integrations to register at start: Python files, packages or folders, separated by `:`.
-    #[arg(
-        long,
-        env = "NEENA_INTEGRATIONS",
-        value_name = "PATH",
-        value_delimiter = ':'
-    )]
-    pub integrations: Vec<PathBuf>,
-    /// Python interpreter (3.10 or newer) that runs Python tasks.
-    #[arg(
-        long,
-        env = "NEENA_PYTHON",
-        value_name = "PROGRAM",
-        default_value = "python3"
-    )]
-    pub python: PathBuf,
-    /// Task slots: how many tasks run at once.
-    #[arg(long, env = "NEENA_WORKER_CONCURRENCY", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub worker_concurrency: u32,
-    /// Run slots: how many runs are under way at once.
-    #[arg(long, env = "NEENA_WORKER_RUNS", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub worker_runs: u32,
-    /// Seconds of silence after which a worker's runs go to another.
-    #[arg(long, env = "NEENA_LEASE_SECONDS", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=3600))]
-    pub lease_seconds: u32,
-    /// Seconds that running tasks get to finish when the server is told to stop.
-    #[arg(long, env = "NEENA_GRACE_SECONDS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
-    pub grace_seconds: u32,
-    /// When a commit counts as done.
-    #[arg(
-        long,
-        env = "NEENA_DURABILITY",
-        value_name = "LEVEL",
-        value_enum,
-        default_value = "full"
-    )]
-    pub durability: Durability,
-    #[command(flatten)]
-    pub issuer: Issuer,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,neena_worker=debug`.
-    #[arg(long, env = "NEENA_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
-}
-
-/// `neena migrate`
-#[derive(Debug, Args)]
-pub struct Migrate {
-    #[command(flatten)]
-    pub data: DataDirOption,
-    /// What is logged.
-    #[arg(long, env = "NEENA_LOG", value_name = "FILTER", default_value = "warn")]
-    pub log: String,
 }
 
 /// `neena token`

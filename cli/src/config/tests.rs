@@ -40,32 +40,32 @@ fn the_command_tree_is_consistent() {
 fn without_file_and_flags_the_defaults_hold() {
     let serve = serve("", &[]);
     assert_eq!(serve.data.data_dir, PathBuf::from("./neena-data"));
-    assert_eq!(serve.bind, "127.0.0.1:8080");
-    assert_eq!(serve.lease_seconds, 10);
-    assert_eq!(serve.grace_seconds, 30);
+    assert_eq!(serve.bind.bind, "127.0.0.1:8080");
+    assert_eq!(serve.times.lease_seconds, 10);
+    assert_eq!(serve.times.grace_seconds, 30);
     assert_eq!(serve.durability, Durability::Full);
-    assert!(serve.integrations.is_empty());
+    assert!(serve.work.integrations.is_empty());
 }
 
 #[test]
 fn the_file_wins_over_defaults_and_flags_win_over_the_file() {
     let file = "bind = \"127.0.0.1:9000\"\nworker_concurrency = 7\ndurability = \"fast\"\nintegrations = [\"a.py\", \"b\"]";
     let from_file = serve(file, &[]);
-    assert_eq!(from_file.bind, "127.0.0.1:9000");
-    assert_eq!(from_file.worker_concurrency, 7);
+    assert_eq!(from_file.bind.bind, "127.0.0.1:9000");
+    assert_eq!(from_file.work.worker_concurrency, 7);
     assert_eq!(from_file.durability, Durability::Fast);
     assert_eq!(
-        from_file.integrations,
+        from_file.work.integrations,
         [PathBuf::from("a.py"), PathBuf::from("b")]
     );
     let with_flags = serve(
         file,
         &["--bind", "127.0.0.1:9001", "--integrations", "c.py:d.py"],
     );
-    assert_eq!(with_flags.bind, "127.0.0.1:9001");
-    assert_eq!(with_flags.worker_concurrency, 7);
+    assert_eq!(with_flags.bind.bind, "127.0.0.1:9001");
+    assert_eq!(with_flags.work.worker_concurrency, 7);
     assert_eq!(
-        with_flags.integrations,
+        with_flags.work.integrations,
         [PathBuf::from("c.py"), PathBuf::from("d.py")]
     );
 }
