@@ -5,4 +5,6 @@
 mod harness;
 mod in_process;
 mod keeper;
+mod place;
 mod relay;
+mod shared;
