@@ -101,6 +101,13 @@ impl Attempt {
                 () = self.stop.cancelled() => return (shared.clock.now(), Outcome::Withdrawn),
                 turn = shared.slots.turn(call.run, wants.clone()) => turn,
             };
+            if !task.operation.pure {
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return (shared.clock.now(), Outcome::Withdrawn),
+                    () = shared.lease() => {}
+                }
+            }
             let place = match turn {
                 Turn::Here(slot) => break Some(slot),
                 Turn::Elsewhere(place) => place,

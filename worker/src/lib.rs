@@ -84,8 +84,8 @@ pub(crate) struct Shared {
     claiming: AtomicUsize,
     /// This incarnation; a dead one never returns.
     id: watch::Sender<WorkerId>,
-    /// Until when, by local time, claims are ours to make.
-    lease_until: Mutex<Instant>,
+    /// Until when, by local time, claims are ours to make and effects ours to start.
+    lease_until: watch::Sender<Instant>,
     /// A run slot came free.
     freed: Notify,
     /// A suspect run was cleared or ended: the next one may be taken.
@@ -123,7 +123,7 @@ impl Worker {
             roster: Mutex::default(),
             advertised: Mutex::default(),
             rehosted: Notify::new(),
-            lease_until: Mutex::new(Instant::now()),
+            lease_until: watch::Sender::new(Instant::now()),
             settings,
             store,
             bus,
@@ -245,7 +245,8 @@ impl Shared {
     fn renewed(&self, asked: Instant, db_now: neena_engine::Micros) {
         self.clock.adjust(db_now);
         let margin = self.settings.lease / 5;
-        *self.lease_until.lock() = asked + self.settings.lease - margin;
+        self.lease_until
+            .send_replace(asked + self.settings.lease - margin);
     }
 
     /// Shows how things stand.
@@ -254,7 +255,7 @@ impl Shared {
         gauge!("neena_runs_held").set(self.held.len() as f64);
         let left = self
             .lease_until
-            .lock()
+            .borrow()
             .saturating_duration_since(Instant::now());
         gauge!("neena_lease_seconds_left").set(left.as_secs_f64());
     }
@@ -264,7 +265,19 @@ impl Shared {
     }
 
     fn lease_holds(&self) -> bool {
-        Instant::now() < *self.lease_until.lock()
+        Instant::now() < *self.lease_until.borrow()
+    }
+
+    /// Waits while the lease may have lapsed: whatever is held may be somebody else's by now.
+    async fn lease(&self) {
+        if self.lease_holds() {
+            return;
+        }
+        let mut renewals = self.lease_until.subscribe();
+        while !self.lease_holds() {
+            // The sender lives as long as this worker.
+            let _ = renewals.changed().await;
+        }
     }
 
     /// How many more runs may be taken. What could only wait here is left to others, and to later: a
