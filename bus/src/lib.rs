@@ -4,6 +4,7 @@
 //! time only, because the database is read again.
 
 mod cloud_event;
+mod dead;
 mod in_process;
 mod keeper;
 mod rabbit;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use cloud_event::{CloudEvent, NotAMessage};
+pub use dead::{DeadLetter, DeadLetters, Replayed, Which};
 pub use in_process::InProcess;
 pub use keeper::{Keeper, Kept};
 pub use rabbit::{Rabbit, RabbitConfig};
