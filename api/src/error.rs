@@ -66,7 +66,10 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         match error {
-            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Unknown(_) => {
+            StoreError::Unavailable(_)
+            | StoreError::Full(_)
+            | StoreError::Unknown(_)
+            | StoreError::Busy(_) => {
                 tracing::warn!(%error, "the database did not take a request");
                 ApiError::Overloaded
             }

@@ -13,6 +13,8 @@ mod m20261124_000007_flow_runs;
 mod m20261124_000008_plans;
 mod m20261124_000009_task_runs;
 mod m20261124_000010_outbox;
+mod m20261124_000011_decisions;
+mod m20261124_000012_hot_tables;
 mod statements;
 
 /// Every migration, oldest first.
@@ -33,6 +35,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_plans::Migration),
             Box::new(m20261124_000009_task_runs::Migration),
             Box::new(m20261124_000010_outbox::Migration),
+            Box::new(m20261124_000011_decisions::Migration),
+            Box::new(m20261124_000012_hot_tables::Migration),
         ]
     }
 }

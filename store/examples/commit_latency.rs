@@ -1,7 +1,9 @@
 //! What a commit costs on this machine, through the writer the server uses: the latency of a durable unit
 //! alone, units per second when many wait, rows per second in the journal's batches.
 //!
-//! `cargo run --release -p neena-store --example commit_latency [FOLDER]`
+//! `cargo run --release -p neena-store --example commit_latency [FOLDER | postgres://…]`
+//!
+//! On Postgres the database is to be empty, and is not cleaned up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,22 +21,42 @@ type Failed = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failed> {
-    let folder = std::env::args_os()
-        .nth(1)
-        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let given = std::env::args_os().nth(1);
+    if let Some(url) = given.as_ref().and_then(|given| given.to_str())
+        && url.starts_with("postgres")
+    {
+        let db = Db::postgres(url).await?;
+        db.migrate().await?;
+        println!("Postgres:");
+        return measure(&db).await;
+    }
+    let folder = given.map_or_else(std::env::temp_dir, PathBuf::from);
     for durability in [Durability::Full, Durability::Fast] {
         let folder = folder.join(format!("neena-commits-{}", Uuid::now_v7()));
         std::fs::create_dir_all(&folder)?;
         let db = Db::sqlite(&folder.join("neena.db"), durability).await?;
         db.migrate().await?;
         println!("{durability:?}:");
-        alone(&db).await?;
-        together(&db, 8, 500).await?;
-        together(&db, 64, 100).await?;
-        batches(&db, 100, 100).await?;
-        batches(&db, 500, 40).await?;
+        measure(&db).await?;
         db.close().await;
         std::fs::remove_dir_all(&folder)?;
+    }
+    Ok(())
+}
+
+async fn measure(db: &Db) -> Result<(), Failed> {
+    alone(db).await?;
+    together(db, 8, 500).await?;
+    together(db, 64, 100).await?;
+    for (entries, rows, durable) in [
+        (1, 1, true),
+        (1, 1, false),
+        (100, 1, true),
+        (100, 1, false),
+        (1, 100, true),
+        (1, 500, true),
+    ] {
+        batches(db, entries, rows, durable).await?;
     }
     Ok(())
 }
@@ -102,41 +124,46 @@ async fn together(db: &Db, callers: usize, each: usize) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Batches of `rows` outcomes, one after the other, as the journal writes them.
-async fn batches(db: &Db, rows: u32, times: u32) -> Result<(), Failed> {
+/// Batches of `runs` entries with `rows` outcomes each, one after the other, as the journal writes them.
+async fn batches(db: &Db, runs: usize, rows: u32, durable: bool) -> Result<(), Failed> {
+    const TIMES: u32 = 100;
     let store = Arc::new(SqlStore::new(db.clone()));
-    let (run, claim) = (RunId(Uuid::now_v7()), ClaimId(Uuid::now_v7()));
-    hold(db, run, claim).await?;
-    let start = Instant::now();
-    for batch in 0..times {
-        let rows = (0..rows)
-            .map(|row| outcome(run, batch * rows + row))
-            .collect();
-        let record = Record {
-            seq: 1,
-            rows,
-            attempts: Vec::new(),
-            then: Then::Hold,
-            urgent: true,
-        };
-        let entries = vec![Entry {
-            run,
-            claim,
-            seen: 0,
-            record,
-        }];
-        let verdicts = store
-            .commit(&Batch {
-                entries,
-                durable: true,
-            })
-            .await?;
-        assert!(verdicts[0].held);
+    let holds: Vec<(RunId, ClaimId)> = (0..runs)
+        .map(|_| (RunId(Uuid::now_v7()), ClaimId(Uuid::now_v7())))
+        .collect();
+    for (run, claim) in &holds {
+        hold(db, *run, *claim).await?;
     }
-    let per_batch = start.elapsed() / times;
-    let written = usize::try_from(rows * times)?;
+    let mut times = Vec::new();
+    let start = Instant::now();
+    for batch in 0..TIMES {
+        let entry = |(run, claim): &(RunId, ClaimId)| Entry {
+            run: *run,
+            claim: *claim,
+            seen: 0,
+            record: Record {
+                seq: 1,
+                rows: (0..rows)
+                    .map(|row| outcome(*run, batch * rows + row))
+                    .collect(),
+                attempts: Vec::new(),
+                then: Then::Hold,
+                urgent: true,
+            },
+        };
+        let entries = holds.iter().map(entry).collect();
+        let sent = Instant::now();
+        let verdicts = store.commit(&Batch { entries, durable }).await?;
+        times.push(sent.elapsed());
+        assert!(verdicts.iter().all(|verdict| verdict.held));
+    }
+    let written = runs * usize::try_from(rows * TIMES)?;
+    times.sort_unstable();
+    let way = if durable { "durable" } else { "lazy" };
     println!(
-        "  batches of {rows}: {:.0} rows/s, {per_batch:?} each",
+        "  {way} batches of {runs} entries of {rows} rows: median {:?}, p95 {:?}; {:.0} rows/s",
+        times[50],
+        times[95],
         rate(written, start)
     );
     Ok(())

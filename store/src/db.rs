@@ -1,6 +1,7 @@
 //! The database: SQLite on one machine, Postgres for many. Reads go to [`Db::reader`], every write is a
 //! unit of work that goes on even if whoever asked for it has gone.
 
+mod connections;
 mod postgres;
 mod reach;
 mod schema;
@@ -14,12 +15,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 use neena_engine::Micros;
 use neena_migrations::Migrator;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction};
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
+};
 use sea_orm_migration::MigratorTrait;
 
 use crate::writer::{Counts, Lane};
 use crate::{Res, StoreError};
-use postgres::Postgres;
+pub use connections::Connections;
+pub(crate) use postgres::{OneStatement, Postgres};
 pub use reach::{Unreached, reach};
 pub use schema::Schema;
 use sqlite::Sqlite;
@@ -53,7 +57,7 @@ pub struct Db {
 #[derive(Clone, Debug)]
 enum Kind {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Arc<Postgres>),
 }
 
 impl Db {
@@ -68,12 +72,17 @@ impl Db {
         })
     }
 
-    /// Connects to Postgres at `url` (`postgres://…`).
+    /// Connects to Postgres at `url` (`postgres://…`), with as many connections as usual.
     pub async fn postgres(url: &str) -> Res<Db> {
+        Db::postgres_with(url, &Connections::default()).await
+    }
+
+    /// Connects to Postgres at `url`, with at most so many connections.
+    pub async fn postgres_with(url: &str, connections: &Connections) -> Res<Db> {
         let counts = Arc::new(Counts::default());
-        let postgres = Postgres::connect(url, Arc::clone(&counts)).await?;
+        let postgres = Postgres::connect(url, connections, Arc::clone(&counts)).await?;
         Ok(Db {
-            kind: Kind::Postgres(postgres),
+            kind: Kind::Postgres(Arc::new(postgres)),
             counts,
         })
     }
@@ -118,6 +127,34 @@ impl Db {
         match &self.kind {
             Kind::Sqlite(sqlite) => sqlite.run(lane, rows, work).await,
             Kind::Postgres(postgres) => postgres.run(lane, work).await,
+        }
+    }
+
+    /// Work whose statements each stand by themselves: on Postgres they are sent without a transaction
+    /// around them, on SQLite they are a job of the writer like any other.
+    pub(crate) async fn single<T, F>(&self, lane: Lane, work: F) -> Res<T>
+    where
+        F: for<'c> FnOnce(DatabaseExecutor<'c>) -> BoxFuture<'c, Res<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        match &self.kind {
+            Kind::Sqlite(sqlite) => sqlite.run(lane, 1, |tx| work(tx.into())).await,
+            Kind::Postgres(postgres) => postgres.single(lane, work).await,
+        }
+    }
+
+    /// Where this is Postgres.
+    pub(crate) fn on_postgres(&self) -> Option<&Postgres> {
+        match &self.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres(postgres) => Some(postgres),
+        }
+    }
+
+    /// Counts a commit that a single statement made.
+    pub(crate) fn count(&self, durable: bool) {
+        if matches!(self.kind, Kind::Postgres(_)) {
+            self.counts.add(durable);
         }
     }
 

@@ -20,7 +20,14 @@ pub enum StoreError {
     /// Disk or memory is full; nothing was written.
     #[error("the database is full: {0}")]
     Full(String),
+    /// Others were in the way (a lock, a deadlock, the time limit of a statement): nothing was written;
+    /// trying again at once may help.
+    #[error("the database is busy: {0}")]
+    Busy(String),
 }
+
+/// Of waiting for a connection: nothing was sent.
+const NO_CONNECTION: &str = "no connection was free, and none could be made in time";
 
 impl From<DbErr> for StoreError {
     /// Of a statement before its transaction's commit: nothing is written in any case.
@@ -49,19 +56,43 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// Of a commit on Postgres: if the connection was lost meanwhile, nobody knows.
     pub(crate) fn of_commit(error: DbErr) -> StoreError {
-        let lost = match sqlx_error(&error) {
-            Some(sqlx::Error::Database(database)) => database
-                .code()
-                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-            Some(_) => true,
-            None => false,
-        };
-        if lost {
-            StoreError::Unknown(error.to_string())
-        } else {
-            StoreError::from(error)
+        match sqlx_error(&error) {
+            Some(cause) if StoreError::is_lost(cause) => StoreError::Unknown(error.to_string()),
+            _ => StoreError::from(error),
         }
     }
+
+    /// Of a statement that is its own transaction: if the connection was lost meanwhile, nobody knows.
+    pub(crate) fn of_statement(error: sqlx::Error) -> StoreError {
+        match StoreError::is_lost(&error) {
+            true => StoreError::Unknown(error.to_string()),
+            false => StoreError::from(error),
+        }
+    }
+
+    /// What an error of a statement means if that statement was its own transaction.
+    pub(crate) fn of_autocommit(self) -> StoreError {
+        match self {
+            StoreError::Unavailable(why) if why != NO_CONNECTION => StoreError::Unknown(why),
+            other => other,
+        }
+    }
+
+    /// Whether the error says that the connection is gone, and with it the answer.
+    pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Database(database) => database
+                .code()
+                .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whether a transaction could not begin because its connection is gone.
+pub(crate) fn lost_before_commit(error: &DbErr) -> bool {
+    sqlx_error(error).is_some_and(StoreError::is_lost)
 }
 
 /// Whether the disk failed under SQLite. What an fsync was to make durable may be gone although a
@@ -95,6 +126,9 @@ fn of_sqlx(error: &sqlx::Error, text: String) -> StoreError {
             Some(code) => of_code(&code, text),
             None => StoreError::Unavailable(text),
         },
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+            StoreError::Unavailable(NO_CONNECTION.to_owned())
+        }
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
             StoreError::Refused(text)
         }
@@ -113,6 +147,7 @@ fn of_code(code: &str, text: String) -> StoreError {
 fn of_sqlstate(code: &str, text: String) -> StoreError {
     match code {
         "53100" | "53200" => StoreError::Full(text),
+        "40001" | "40P01" | "55P03" | "57014" => StoreError::Busy(text),
         _ if code.starts_with("22") || code.starts_with("23") || code.starts_with("54") => {
             StoreError::Refused(text)
         }

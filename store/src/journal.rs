@@ -11,6 +11,7 @@ mod queues;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -46,6 +47,8 @@ struct Shared {
     /// Something was taken to be written.
     room: Notify,
     stop: CancellationToken,
+    /// Whether the database has no room.
+    full: AtomicBool,
 }
 
 impl Journal {
@@ -59,6 +62,7 @@ impl Journal {
             work: Notify::new(),
             room: Notify::new(),
             stop: stop.clone(),
+            full: AtomicBool::new(false),
         });
         let task = tokio::spawn(run(Arc::clone(&shared)));
         Journal {
@@ -94,6 +98,12 @@ impl Journal {
         }
     }
 
+    /// Whether the database has no room for what is queued, which is tried again each second. A worker
+    /// takes no runs meanwhile.
+    pub fn full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
     /// Writes what is queued, then ends. Later records are turned away.
     pub async fn close(&self) {
         self.shared.stop.cancel();
@@ -106,6 +116,15 @@ impl Journal {
 }
 
 impl Shared {
+    fn set_full(&self, full: bool) {
+        if self.full.swap(full, Ordering::Relaxed) != full {
+            match full {
+                true => tracing::error!("the database is full; records are kept until it has room"),
+                false => tracing::info!("the database has room again"),
+            }
+        }
+    }
+
     /// Takes the entry and queues it, if there is room.
     fn try_push(&self, entry: &mut Option<Entry>) -> Option<Pending> {
         let mut queues = self.queues.lock();

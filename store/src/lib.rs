@@ -13,10 +13,12 @@ pub mod sql;
 
 mod checkpoint;
 mod effect;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod rows;
 mod writer;
 
-pub use db::{Commits, Db, Durability};
+pub use db::{Commits, Connections, Db, Durability};
 pub use error::{Res, StoreError};
 pub use journal::{Journal, Pending};
 pub use memory::MemoryStore;

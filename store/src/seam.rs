@@ -236,6 +236,21 @@ pub enum Decided {
     NotFound,
 }
 
+/// How the queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Runs that wait to be claimed.
+    pub ready: u64,
+    /// Since when the oldest of them waits.
+    pub ready_since: Option<Micros>,
+    /// Messages that are not published, or not yet deleted.
+    pub outbox: u64,
+    /// When the oldest of them was written.
+    pub outbox_since: Option<Micros>,
+    /// Workers that are alive.
+    pub workers: u64,
+}
+
 /// The verbs of the worker and the keeper. `Ok` means committed: durably where the verb says so.
 /// Every verb can be repeated with the same arguments.
 #[async_trait]
@@ -268,7 +283,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn wake(&self, limit: u16) -> Res<Vec<Message>>;
     /// When parked runs are due within this time from now, soonest first, at most so many.
     async fn due_within(&self, time: Duration, limit: u16) -> Res<Vec<Micros>>;
-    /// Runs of lapsed workers become ready. Lazy commit.
+    /// Runs of lapsed workers become ready. Durable: with it everything is on the disk that the dead recorded
+    /// lazily, before anybody builds on it.
     async fn bury(&self, limit: u16) -> Res<Vec<Message>>;
     /// Embedded start: the file lock proves every earlier owner dead, so all their runs become ready. Durable.
     async fn bury_all(&self) -> Res<Vec<Message>>;
@@ -276,6 +292,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn outbox_take(&self, limit: u16) -> Res<Vec<Message>>;
     /// Deletes what was published. Lazy commit.
     async fn outbox_done(&self, ids: &[Uuid]) -> Res<()>;
+    /// How the queue stands, for operators; from indexes, for it is asked often.
+    async fn census(&self) -> Res<Census> {
+        Ok(Census::default())
+    }
     /// The database's clock.
     async fn now(&self) -> Res<Micros>;
 }

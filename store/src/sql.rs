@@ -2,8 +2,10 @@
 //! What differs is said where it differs: row locks and the clock.
 
 mod batch;
+mod census;
 mod chunk;
 mod claim;
+mod columns;
 mod create;
 mod decide;
 mod ending;
@@ -11,6 +13,8 @@ mod keeper;
 mod outbox;
 mod plan;
 mod row;
+mod settled;
+mod statement;
 mod worker;
 
 use std::sync::Arc;
@@ -28,11 +32,13 @@ use neena_engine::{Hash, Micros};
 use sea_orm::{ConnectionTrait, DatabaseBackend, ExecResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use crate::db::Postgres;
 use crate::writer::Lane;
 use crate::{
-    Batch, Beat, Claim, Db, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, Verdict,
-    Which, WorkerCard,
+    Batch, Beat, Census, Claim, Db, Decided, Deciding, Held, Hosts, Member, Message, Res, Store,
+    StoreError, Verdict, Which, WorkerCard,
 };
+use statement::Prepared;
 
 /// Graphs kept parsed, by the bytes of their texts.
 const GRAPHS: u64 = 64 << 20;
@@ -45,6 +51,8 @@ pub struct SqlStore {
     db: Db,
     graphs: Cache<Hash, Arc<Graph>>,
     started: Cache<ClaimId, ()>,
+    /// Claims under which something was committed lazily, and the journal's connections then.
+    lazily: Cache<ClaimId, u64>,
 }
 
 impl SqlStore {
@@ -54,6 +62,7 @@ impl SqlStore {
             db,
             graphs: Cache::new(GRAPHS),
             started: Cache::new(STARTED),
+            lazily: Cache::new(STARTED),
         }
     }
 
@@ -61,19 +70,85 @@ impl SqlStore {
     pub fn db(&self) -> &Db {
         &self.db
     }
+
+    /// A batch on Postgres: one statement.
+    async fn commit_at_once(&self, postgres: &Postgres, batch: &Batch) -> Res<Vec<Verdict>> {
+        let prepared = Prepared::of(batch, &self.started);
+        let lives = postgres.lives();
+        let check = |lives| self.nothing_lost(batch, lives);
+        let rows = postgres.batch(batch.durable, &prepared, check).await?;
+        let verdicts = prepared.verdicts(batch, &rows)?;
+        for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
+            if batch.durable {
+                self.lazily.invalidate(&entry.claim);
+            } else if verdict.held && !entry.record.rows.is_empty() {
+                self.lazily.entry(entry.claim).or_insert(lives);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Whether a durable commit would carry what was committed lazily before it. A server that crashed
+    /// meanwhile may have lost that, and it closed every connection: `lives` has changed then. Said once, so
+    /// that the journal writes it again.
+    fn nothing_lost(&self, batch: &Batch, lives: u64) -> Res<()> {
+        let mut lost = false;
+        for entry in batch.entries.iter().filter(|_| batch.durable) {
+            if self
+                .lazily
+                .get(&entry.claim)
+                .is_some_and(|then| then != lives)
+            {
+                self.lazily.invalidate(&entry.claim);
+                lost = true;
+            }
+        }
+        match lost {
+            true => Err(StoreError::Unavailable(
+                "connected anew; what was committed lazily is written again".to_owned(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// A batch on SQLite: a job of the writer.
+    async fn commit_in_group(&self, batch: &Batch) -> Res<Vec<Verdict>> {
+        let lane = if batch.durable {
+            Lane::Urgent
+        } else {
+            Lane::Lazy
+        };
+        let rows = batch
+            .entries
+            .iter()
+            .map(|entry| entry.record.rows.len() + 1)
+            .sum();
+        let (copy, started) = (batch.clone(), self.started.clone());
+        self.db
+            .run(lane, rows, |tx| Box::pin(batch::commit(tx, copy, started)))
+            .await
+    }
 }
 
 #[async_trait]
 impl Store for SqlStore {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
         let card = card.clone();
-        self.db.lazy(|tx| Box::pin(worker::join(tx, card))).await
+        self.db.count(false);
+        self.db
+            .single(Lane::Lazy, |on| {
+                Box::pin(async move { worker::join(&on, card).await })
+            })
+            .await
     }
 
     async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
         let hosts = worker::hosts_text(hosts);
+        self.db.count(false);
         self.db
-            .lazy(move |tx| Box::pin(worker::advertise(tx, worker, hosts)))
+            .single(Lane::Lazy, move |on| {
+                Box::pin(async move { worker::advertise(&on, worker, hosts).await })
+            })
             .await
     }
 
@@ -82,8 +157,11 @@ impl Store for SqlStore {
     }
 
     async fn beat(&self, worker: WorkerId, lease: Duration) -> Res<Beat> {
+        self.db.count(false);
         self.db
-            .lazy(move |tx| Box::pin(worker::beat(tx, worker, lease)))
+            .single(Lane::Beat, move |on| {
+                Box::pin(async move { worker::beat(&on, worker, lease).await })
+            })
             .await
     }
 
@@ -95,23 +173,32 @@ impl Store for SqlStore {
 
     async fn claim(&self, claim: &Claim, which: Which<'_>) -> Res<Vec<Held>> {
         let claim = *claim;
-        match which {
-            Which::Named([]) | Which::Next(0) => Ok(Vec::new()),
+        let held = match which {
+            Which::Named([]) | Which::Next(0) => return Ok(Vec::new()),
             Which::Named(runs) => {
                 let runs = runs.to_vec();
                 self.db
-                    .lazy(move |tx| Box::pin(claim::named(tx, claim, runs)))
-                    .await
+                    .single(Lane::Lazy, move |on| {
+                        Box::pin(async move { claim::named(&on, claim, runs).await })
+                    })
+                    .await?
             }
             Which::Next(limit) => {
-                if !claim::any(self.db.reader()).await? {
+                // Most often there is none, and then SQLite's writer is left alone.
+                if self.db.on_postgres().is_none() && !claim::any(self.db.reader()).await? {
                     return Ok(Vec::new());
                 }
                 self.db
-                    .lazy(move |tx| Box::pin(claim::next(tx, claim, limit)))
-                    .await
+                    .single(Lane::Lazy, move |on| {
+                        Box::pin(async move { claim::next(&on, claim, limit).await })
+                    })
+                    .await?
             }
+        };
+        if !held.is_empty() {
+            self.db.count(false);
         }
+        Ok(held)
     }
 
     async fn plan(&self, run: RunId) -> Res<Arc<Plan>> {
@@ -119,6 +206,7 @@ impl Store for SqlStore {
     }
 
     async fn load(&self, run: RunId) -> Res<History> {
+        fail::fail_point!("history.forgotten", |_| Ok(History::default()));
         plan::history(self.db.reader(), run).await
     }
 
@@ -131,21 +219,18 @@ impl Store for SqlStore {
     }
 
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
-        let lane = if batch.durable {
-            Lane::Urgent
-        } else {
-            Lane::Lazy
+        fail::fail_point!("commit.before", |what| Err(crate::failpoint::error(
+            what.as_deref(),
+            StoreError::Unavailable
+        )));
+        let verdicts = match self.db.on_postgres() {
+            Some(postgres) => self.commit_at_once(postgres, batch).await?,
+            None => self.commit_in_group(batch).await?,
         };
-        let rows = batch
-            .entries
-            .iter()
-            .map(|entry| entry.record.rows.len() + 1)
-            .sum();
-        let (copy, started) = (batch.clone(), self.started.clone());
-        let verdicts = self
-            .db
-            .run(lane, rows, |tx| Box::pin(batch::commit(tx, copy, started)))
-            .await?;
+        fail::fail_point!("commit.after", |what| Err(crate::failpoint::error(
+            what.as_deref(),
+            StoreError::Unknown
+        )));
         for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
             if verdict.held && !entry.record.rows.is_empty() {
                 self.started.insert(entry.claim, ());
@@ -153,15 +238,11 @@ impl Store for SqlStore {
         }
         Ok(verdicts)
     }
-
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {
         let Some(terms) = decide::terms(self, deciding).await? else {
             return Ok(Decided::NotFound);
         };
-        let deciding = deciding.clone();
-        self.db
-            .unit(|tx| Box::pin(decide::decide(tx, deciding, terms)))
-            .await
+        settled::decide(&self.db, deciding, terms).await
     }
 
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {
@@ -178,11 +259,12 @@ impl Store for SqlStore {
     }
 
     async fn bury(&self, limit: u16) -> Res<Vec<Message>> {
+        fail::fail_point!("keeper.buries_nobody", |_| Ok(Vec::new()));
         if !keeper::any_lapsed(self.db.reader()).await? {
             return Ok(Vec::new());
         }
         self.db
-            .lazy(move |tx| Box::pin(keeper::bury(tx, limit)))
+            .unit(move |tx| Box::pin(keeper::bury(tx, limit)))
             .await
     }
 
@@ -191,12 +273,19 @@ impl Store for SqlStore {
     }
 
     async fn outbox_take(&self, limit: u16) -> Res<Vec<Message>> {
-        if !outbox::any_due(self.db.reader()).await? {
+        if self.db.on_postgres().is_none() && !outbox::any_due(self.db.reader()).await? {
             return Ok(Vec::new());
         }
-        self.db
-            .lazy(move |tx| Box::pin(outbox::take(tx, limit)))
-            .await
+        let taken = self
+            .db
+            .single(Lane::Lazy, move |on| {
+                Box::pin(async move { outbox::take(&on, limit).await })
+            })
+            .await?;
+        if !taken.is_empty() {
+            self.db.count(false);
+        }
+        Ok(taken)
     }
 
     async fn outbox_done(&self, ids: &[Uuid]) -> Res<()> {
@@ -204,9 +293,16 @@ impl Store for SqlStore {
             return Ok(());
         }
         let ids = ids.to_vec();
+        self.db.count(false);
         self.db
-            .lazy(move |tx| Box::pin(outbox::done(tx, ids)))
+            .single(Lane::Lazy, move |on| {
+                Box::pin(async move { outbox::done(&on, ids).await })
+            })
             .await
+    }
+
+    async fn census(&self) -> Res<Census> {
+        census::census(self.db.reader()).await
     }
 
     async fn now(&self) -> Res<Micros> {

@@ -35,6 +35,8 @@ pub(crate) enum Lane {
     Urgent,
     /// Whatever nobody waits for; committed without waiting for the disk.
     Lazy,
+    /// Like `Lazy`; on Postgres it has a connection that nobody else uses.
+    Beat,
 }
 
 /// How many commits were made.
@@ -108,7 +110,7 @@ impl Writer {
         let sender = match lane {
             Lane::Api => &self.api,
             Lane::Urgent => &self.urgent,
-            Lane::Lazy => &self.lazy,
+            Lane::Lazy | Lane::Beat => &self.lazy,
         };
         if let Err(refused) = sender.try_send(Queued { job, rows }) {
             let (why, queued) = match refused {

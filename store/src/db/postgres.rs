@@ -1,73 +1,90 @@
-//! Postgres: pooled connections, one pool whose commits wait for the disk and one whose do not.
+//! Postgres: units of work in transactions, single statements without, each on connections of its kind.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use neena_engine::Micros;
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, Statement,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
+    DbErr, SqlxPostgresConnector, Statement, TransactionTrait,
 };
-use sea_orm::{SqlxPostgresConnector, TransactionTrait};
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use tokio::time::{Instant, timeout};
 
+use super::connections::{Connections, Pools};
+use crate::error::lost_before_commit;
 use crate::writer::{Counts, Lane, guarded};
 use crate::{Res, StoreError};
 
-const DURABLE_CONNECTIONS: u32 = 16;
-const LAZY_CONNECTIONS: u32 = 4;
+/// Longer than the server lets a statement take: no answer after this means that none will come.
+const STATEMENT: Duration = Duration::from_secs(8);
+/// How long a unit of work may take; it has a few statements, and waits for others' at most.
+const UNIT: Duration = Duration::from_secs(20);
 
 /// A number nobody else locks: two processes that start together migrate one after the other.
 const MIGRATIONS: i64 = 0x006e_6565_6e61;
 
-/// Pools of connections to one database.
+/// A statement that stands by itself, with its values.
+pub(crate) trait OneStatement: Sync {
+    /// Sends it; the rows it answers with.
+    fn send<'c>(
+        &'c self,
+        connection: &'c mut PgConnection,
+    ) -> BoxFuture<'c, Result<Vec<PgRow>, sqlx::Error>>;
+}
+
+/// Connections to one database.
 #[derive(Clone, Debug)]
-pub(super) struct Postgres {
-    durable: DatabaseConnection,
+pub(crate) struct Postgres {
+    pools: Pools,
+    units: DatabaseConnection,
     lazy: DatabaseConnection,
+    reads: DatabaseConnection,
+    beat: DatabaseConnection,
+    patience: Duration,
     counts: Arc<Counts>,
 }
 
 impl Postgres {
-    pub(super) async fn connect(url: &str, counts: Arc<Counts>) -> Res<Postgres> {
-        let options: PgConnectOptions = url.parse()?;
-        // Given with the connection, so that no statement in between is needed and none is forgotten.
-        let options = options.disable_statement_logging().options([
-            ("lock_timeout", "2s"),
-            ("statement_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "10s"),
-        ]);
-        let lazy = options.clone().options([("synchronous_commit", "off")]);
+    pub(super) async fn connect(
+        url: &str,
+        sizes: &Connections,
+        counts: Arc<Counts>,
+    ) -> Res<Postgres> {
+        let pools = Pools::open(url, sizes).await?;
+        let orm = |pool: &PgPool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         Ok(Postgres {
-            durable: pool(options, DURABLE_CONNECTIONS).await?,
-            lazy: pool(lazy, LAZY_CONNECTIONS).await?,
+            units: orm(&pools.units),
+            lazy: orm(&pools.lazy),
+            reads: orm(&pools.reads),
+            beat: orm(&pools.beat),
+            pools,
+            patience: sizes.patience,
             counts,
         })
     }
 
     pub(super) fn reader(&self) -> &DatabaseConnection {
-        &self.durable
+        &self.reads
     }
 
+    /// A unit of work in a transaction of its own.
     pub(super) async fn run<T, E, F>(&self, lane: Lane, work: F) -> Result<T, E>
     where
         F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let durable = lane != Lane::Lazy;
-        let connection = if durable {
-            self.durable.clone()
-        } else {
-            self.lazy.clone()
+        let (connection, durable) = match lane {
+            Lane::Api | Lane::Urgent => (self.units.clone(), true),
+            Lane::Lazy | Lane::Beat => (self.lazy.clone(), false),
         };
-        let counts = Arc::clone(&self.counts);
+        let (counts, patience) = (Arc::clone(&self.counts), self.patience);
         // A task of its own: a transaction dropped half-way would leave its session open in the pool.
-        let unit = tokio::spawn(async move {
-            let tx = connection
-                .begin()
-                .await
-                .map_err(|error| E::from(error.into()))?;
+        let unit = async move {
+            let tx = begin(&connection, patience).await.map_err(E::from)?;
             match guarded(work, &tx).await {
                 Ok(answer) => {
                     tx.commit()
@@ -83,19 +100,104 @@ impl Postgres {
                     Err(error)
                 }
             }
-        });
-        match unit.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(E::from(StoreError::Unknown(
+        };
+        if inline() {
+            return unit.await;
+        }
+        // A task of its own: a transaction dropped half-way would leave its session open in the pool.
+        let unit = tokio::spawn(unit);
+        match timeout(UNIT, unit).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(E::from(StoreError::Unknown(
                 "the unit of work was aborted".to_owned(),
+            ))),
+            Err(_) => Err(E::from(StoreError::Unknown(
+                "the database does not answer".to_owned(),
             ))),
         }
     }
 
-    pub(super) async fn close(&self) {
-        let _ = self.durable.clone().close().await;
-        let _ = self.lazy.clone().close().await;
+    /// Statements that each stand by themselves, without a transaction around them. On the lazy
+    /// connections, or on the one of the beat.
+    pub(super) async fn single<T, F>(&self, lane: Lane, work: F) -> Res<T>
+    where
+        F: for<'c> FnOnce(DatabaseExecutor<'c>) -> BoxFuture<'c, Res<T>> + Send,
+        T: Send,
+    {
+        let connection = match lane {
+            Lane::Api | Lane::Urgent => &self.units,
+            Lane::Lazy => &self.lazy,
+            Lane::Beat => &self.beat,
+        };
+        match timeout(STATEMENT, work(connection.into())).await {
+            Ok(answer) => answer.map_err(StoreError::of_autocommit),
+            Err(_) => Err(silent()),
+        }
     }
+
+    /// A statement of the journal's; the rows it answers with. It is its own transaction, so a
+    /// connection lost meanwhile leaves unknown what became of it. `check` is asked with [`Postgres::lives`]
+    /// of the very connection before anything is sent.
+    pub(crate) async fn batch(
+        &self,
+        durable: bool,
+        statement: &impl OneStatement,
+        check: impl FnOnce(u64) -> Res<()>,
+    ) -> Res<Vec<PgRow>> {
+        let pool = match durable {
+            true => &self.pools.journal,
+            false => &self.pools.lazy,
+        };
+        let mut connection = pool.acquire().await?;
+        check(self.lives())?;
+        match timeout(STATEMENT, statement.send(&mut connection)).await {
+            Ok(Ok(rows)) => {
+                self.counts.add(durable);
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                if StoreError::is_lost(&error) {
+                    connection.close_on_drop();
+                }
+                Err(StoreError::of_statement(error))
+            }
+            Err(_) => {
+                connection.close_on_drop();
+                Err(silent())
+            }
+        }
+    }
+
+    /// A number that grows with each connection made for durable batches. While it is the same, the server
+    /// has not crashed: it would have closed them all.
+    pub(crate) fn lives(&self) -> u64 {
+        self.pools.lives.load(Ordering::Acquire)
+    }
+
+    pub(super) async fn close(&self) {
+        self.pools.close().await;
+    }
+}
+
+/// Begins a transaction. A connection that turns out to be gone is replaced: nothing was asked of it yet.
+async fn begin(connection: &DatabaseConnection, patience: Duration) -> Res<DatabaseTransaction> {
+    let start = Instant::now();
+    loop {
+        match connection.begin().await {
+            Err(error) if lost_before_commit(&error) && start.elapsed() < patience => {}
+            answer => return answer.map_err(|error: DbErr| error.into()),
+        }
+    }
+}
+
+/// A planted bug: units of work end with whoever asked for them.
+fn inline() -> bool {
+    fail::fail_point!("unit.inline", |_| true);
+    false
+}
+
+fn silent() -> StoreError {
+    StoreError::Unknown("the database does not answer".to_owned())
 }
 
 /// Postgres's clock, which every process goes by.
@@ -117,12 +219,4 @@ pub(super) async fn lock_migrations(tx: &DatabaseTransaction) -> Res<()> {
     tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATIONS})"))
         .await?;
     Ok(())
-}
-
-async fn pool(options: PgConnectOptions, connections: u32) -> Res<DatabaseConnection> {
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .connect_with(options)
-        .await?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use neena_engine::run::Record;
 use tokio::time::Instant;
 
 use super::LINGER;
@@ -9,6 +10,7 @@ use super::limits::{BATCH, QUEUED, SHARE, Weight};
 use super::pending::Pending;
 use super::queue::{Key, Part, Pushed, Queue};
 use crate::Entry;
+use crate::rows::standing;
 
 /// What is queued, by key.
 #[derive(Debug, Default)]
@@ -128,12 +130,33 @@ impl Queues {
             .unwrap_or_default()
     }
 
-    /// Keeps those of `records` that somebody waits for until a later commit makes them durable.
+    /// `entry`, preceded by what is written for its key but not known to be durable.
+    pub(super) fn written_again(&self, key: Key, entry: Entry) -> Entry {
+        let Some(queue) = self.queues.get(&key) else {
+            return entry;
+        };
+        let before = queue.undurable.iter().map(|pushed| &pushed.record);
+        let mut again = Record::default();
+        for record in before.chain([&entry.record]) {
+            again.rows.extend_from_slice(&record.rows);
+            again.attempts.extend_from_slice(&record.attempts);
+        }
+        again.rows = standing(&again.rows).into_iter().cloned().collect();
+        let Record { rows, attempts, .. } = again;
+        Entry {
+            record: Record {
+                rows,
+                attempts,
+                ..entry.record
+            },
+            ..entry
+        }
+    }
+
+    /// Keeps `records` until a later commit makes them durable.
     pub(super) fn keep_undurable(&mut self, key: Key, records: Vec<Pushed>) {
         let queue = self.queues.entry(key).or_default();
-        queue
-            .undurable
-            .extend(records.into_iter().filter(|pushed| pushed.reply.is_some()));
+        queue.undurable.extend(records);
     }
 
     /// Refuses `fault` and all that is queued after it.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use neena_engine::run::Record;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::queue::{Key, Part, after_refusal};
@@ -27,12 +27,14 @@ impl Shared {
                 continue;
             }
             let durable = self.stop.is_cancelled() || parts.iter().any(Part::urgent);
-            let batch = Batch {
-                entries: parts.iter().map(Part::entry).collect(),
-                durable,
-            };
-            match self.commit(&batch).await {
+            match self.commit(&parts, durable).await {
                 Ok(verdicts) => self.settle(parts, verdicts, durable),
+                Err(StoreError::Refused(why)) if unsplit() => {
+                    for part in parts {
+                        refused.insert(part.key);
+                        self.refuse(part, &why).await;
+                    }
+                }
                 Err(StoreError::Refused(why)) => match halve(parts) {
                     Ok((first, second)) => todo.extend([second, first]),
                     Err(fault) => {
@@ -48,14 +50,29 @@ impl Shared {
 
     /// Commits a batch; the same one again for as long as it is not known to be written. An error: the
     /// data was refused, or the journal is to end and the database does not answer.
-    async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
+    async fn commit(&self, parts: &[Part], durable: bool) -> Res<Vec<Verdict>> {
+        let mut entries: Vec<Entry> = parts.iter().map(Part::entry).collect();
+        let rows: usize = entries.iter().map(|entry| entry.record.rows.len()).sum();
         let mut tries = 0;
         loop {
-            let error = match self.store.commit(batch).await {
+            let start = Instant::now();
+            let answer = self
+                .store
+                .commit(&Batch {
+                    entries: entries.clone(),
+                    durable,
+                })
+                .await;
+            let error = match answer {
+                Ok(verdicts) => {
+                    measure(durable, rows, start, &verdicts);
+                    self.set_full(false);
+                    return Ok(verdicts);
+                }
                 Err(error @ StoreError::Refused(_)) => return Err(error),
                 Err(error) => error,
-                Ok(verdicts) => return Ok(verdicts),
             };
+            self.set_full(matches!(error, StoreError::Full(_)));
             tries += 1;
             if tries % 10 == 1 {
                 tracing::warn!(%error, tries, "a batch is not written yet; trying again");
@@ -64,13 +81,18 @@ impl Shared {
                 tracing::error!(%error, "the journal ends with records that are not written");
                 return Err(error);
             }
-            let wait = match (&error, tries) {
-                (StoreError::Full(_), _) => Duration::from_secs(1),
-                (_, ..=QUICK) => Duration::from_millis(10) * tries,
-                _ => Duration::from_secs(1),
-            };
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(pause(&error, tries, &entries)).await;
+            if tries == 1 && durable {
+                // The database may have lost what it had committed lazily: it is written once more.
+                entries = parts.iter().map(|part| self.with_undurable(part)).collect();
+            }
         }
+    }
+
+    /// The entry of a part, with all that was written before it and is not known to be durable.
+    fn with_undurable(&self, part: &Part) -> Entry {
+        let entry = part.entry();
+        self.queues.lock().written_again(part.key, entry)
     }
 
     fn settle(&self, parts: Vec<Part>, verdicts: Vec<Verdict>, durable: bool) {
@@ -109,46 +131,49 @@ impl Shared {
         let key = fault.key;
         let before = self.queues.lock().take_undurable(key);
         if !before.is_empty() {
-            let record = Record {
-                urgent: true,
-                ..Record::default()
+            let part = Part {
+                key,
+                records: before,
             };
-            let entry = Entry {
-                run: key.0,
-                claim: key.1,
-                seen: 0,
-                record,
-            };
-            match self
-                .commit(&Batch {
-                    entries: vec![entry],
-                    durable: true,
-                })
-                .await
-            {
+            match self.commit(std::slice::from_ref(&part), true).await {
                 Ok(mut verdicts) => {
                     let verdict = verdicts.pop().unwrap_or_else(|| Verdict::fenced(key.0));
-                    answer(
-                        Part {
-                            key,
-                            records: before,
-                        },
-                        &Ok(verdict),
-                    );
+                    answer(part, &Ok(verdict));
                 }
-                Err(error) => answer(
-                    Part {
-                        key,
-                        records: before,
-                    },
-                    &Err(error),
-                ),
+                Err(error) => answer(part, &Err(error)),
             }
         }
         tracing::warn!(flow_run = %key.0, why, "the database refused a record");
         let mut queues = self.queues.lock();
         queues.refuse(fault, why);
         queues.tidy(key);
+    }
+}
+
+/// How long until a batch is tried again. 10 to 50 ms at first: two that met on a lock must not meet again.
+fn pause(error: &StoreError, tries: u32, entries: &[Entry]) -> Duration {
+    const LONG: Duration = Duration::from_secs(1);
+    match error {
+        StoreError::Full(_) => LONG,
+        _ if tries > QUICK => LONG,
+        // Of the run's id, not of chance: a simulation must repeat.
+        _ => {
+            let salt = entries.first().map_or(0, |entry| entry.claim.0.as_u128());
+            let jitter = (salt ^ u128::from(tries)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 64;
+            Duration::from_millis(10 + u64::try_from(jitter % 41).unwrap_or(0))
+        }
+    }
+}
+
+/// What operators see of batches.
+fn measure(durable: bool, rows: usize, start: Instant, verdicts: &[Verdict]) {
+    let way = if durable { "true" } else { "false" };
+    metrics::histogram!("neena_journal_commit_seconds", "durable" => way)
+        .record(start.elapsed().as_secs_f64());
+    metrics::histogram!("neena_journal_batch_rows").record(rows as f64);
+    let fenced = verdicts.iter().filter(|verdict| !verdict.held).count();
+    if fenced > 0 {
+        metrics::counter!("neena_fenced_writes_total").increment(fenced as u64);
     }
 }
 
@@ -162,6 +187,12 @@ fn answer(part: Part, verdict: &Res<Verdict>) {
         }
         record.answer(verdict, None);
     }
+}
+
+/// A planted bug: what is refused together fails together.
+fn unsplit() -> bool {
+    fail::fail_point!("batch.unsplit", |_| true);
+    false
 }
 
 /// Two halves, in order; or the only record there is.

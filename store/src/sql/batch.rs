@@ -1,4 +1,5 @@
-//! The journal's batch: the fence, then rows and attempts, then what becomes of each run.
+//! The journal's batch on SQLite: the fence, then rows and attempts, then what becomes of each run. The writer
+//! is alone, so the fence needs no lock.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::chunk::{Insert, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
-use super::{all, execute, for_update, keeper, outbox};
+use super::{all, execute, keeper, outbox};
 use crate::effect::{Effect, effect};
 use crate::rows::standing;
 use crate::seam::GIVEN_BACK;
@@ -77,7 +78,7 @@ pub(super) async fn commit(
     Ok(batch.entries.iter().map(verdict).collect())
 }
 
-/// Locks the live rows of all entries, in the order of their ids.
+/// The live rows of all entries.
 async fn fence(
     connection: &impl ConnectionTrait,
     entries: &[Entry],
@@ -88,9 +89,8 @@ async fn fence(
     let mut fence = HashMap::with_capacity(ids.len());
     for list in lists(&ids, 1) {
         let sql = format!(
-            "SELECT {LIVE} FROM live_runs WHERE run_id IN ({}) ORDER BY run_id{}",
+            "SELECT {LIVE} FROM live_runs WHERE run_id IN ({})",
             list.places,
-            for_update(connection),
         );
         for row in all(connection, sql, list.ids).await? {
             let live = live(&row)?;

@@ -23,10 +23,30 @@ pub async fn decide_within(
     deciding: Deciding,
     plan: &Plan,
 ) -> Res<Decided> {
-    decide(connection, deciding, Terms::of(plan)).await
+    decide(connection, deciding, Terms::of(plan), Ids::new()).await
+}
+
+/// The ids of what a decision writes, made before its first try. A second try of the same decision knows
+/// the first by them.
+#[derive(Clone, Copy)]
+pub(super) struct Ids {
+    decision: Uuid,
+    vote: Uuid,
+    message: Uuid,
+}
+
+impl Ids {
+    pub(super) fn new() -> Ids {
+        Ids {
+            decision: Uuid::now_v7(),
+            vote: Uuid::now_v7(),
+            message: Uuid::now_v7(),
+        }
+    }
 }
 
 /// What the plan says about deciding.
+#[derive(Clone, Copy)]
 pub(super) struct Terms {
     quorum: u32,
     timeout: Option<Duration>,
@@ -68,11 +88,20 @@ pub(super) async fn decide(
     connection: &impl ConnectionTrait,
     deciding: Deciding,
     terms: Terms,
+    ids: Ids,
 ) -> Res<Decided> {
     let live = lock(connection, &deciding).await?;
-    let Some((run, flow)) = read_run(connection, &deciding).await? else {
+    let Some(Row {
+        run,
+        flow,
+        decision,
+    }) = read_run(connection, &deciding).await?
+    else {
         return Ok(Decided::NotFound);
     };
+    if decision == Some(ids.decision) {
+        return landed(connection, live, ids).await;
+    }
     let votes = votes(connection, deciding.run).await?;
     let now = crate::db::now(connection).await?;
     let fresh = fresh(&deciding, &run, flow, &terms);
@@ -86,16 +115,33 @@ pub(super) async fn decide(
         fresh,
     };
     match run::decide(&facts, &deciding.decision, now) {
-        Ok(change) => apply(connection, &deciding, &facts, change, now).await,
+        Ok(change) => apply(connection, &deciding, &facts, change, now, ids).await,
         Err(Refused::AlreadySo) => Ok(Decided::AlreadySo),
         Err(refused) => Ok(Decided::Refused(refused)),
     }
 }
 
+/// The answer of a decision that an earlier try has written already.
+async fn landed(
+    connection: &impl ConnectionTrait,
+    live: Option<LiveRun>,
+    ids: Ids,
+) -> Res<Decided> {
+    let closing = live.as_ref().filter(|live| live.phase == Phase::Closing);
+    Ok(Decided::Done {
+        poke: closing.and_then(|live| live.owner),
+        live: live.map(Box::new),
+        outbox: outbox::find(connection, ids.message)
+            .await?
+            .into_iter()
+            .collect(),
+    })
+}
+
 async fn lock(connection: &impl ConnectionTrait, deciding: &Deciding) -> Res<Option<LiveRun>> {
     let sql = format!(
         "SELECT {LIVE} FROM live_runs WHERE run_id = $1 AND organization_id = $2{}",
-        for_update(connection)
+        row_lock(connection)
     );
     let values = [deciding.run.0.into(), deciding.organization.0.into()];
     one(connection, sql, values)
@@ -105,11 +151,22 @@ async fn lock(connection: &impl ConnectionTrait, deciding: &Deciding) -> Res<Opt
         .transpose()
 }
 
-async fn read_run(
-    connection: &impl ConnectionTrait,
-    deciding: &Deciding,
-) -> Res<Option<(Final, FlowId)>> {
-    let sql = "SELECT flow_id, status, approval_status, plan_hash, approved_hash, epoch, round \
+/// How the live row is locked; with a planted bug it is not.
+fn row_lock(connection: &impl ConnectionTrait) -> &'static str {
+    fail::fail_point!("decide.unlocked", |_| "");
+    for_update(connection)
+}
+
+/// A row of `flow_runs`, as far as decisions need it.
+struct Row {
+    run: Final,
+    flow: FlowId,
+    /// The last decision about the run.
+    decision: Option<Uuid>,
+}
+
+async fn read_run(connection: &impl ConnectionTrait, deciding: &Deciding) -> Res<Option<Row>> {
+    let sql = "SELECT flow_id, status, approval_status, plan_hash, approved_hash, epoch, round, decision \
          FROM flow_runs WHERE id = $1 AND organization_id = $2";
     let values = [deciding.run.0.into(), deciding.organization.0.into()];
     let Some(row) = one(connection, sql, values).await? else {
@@ -125,7 +182,11 @@ async fn read_run(
         epoch: row.get()?,
         round: row.small()?,
     };
-    Ok(Some((run, flow)))
+    Ok(Some(Row {
+        run,
+        flow,
+        decision: row.get()?,
+    }))
 }
 
 async fn votes(connection: &impl ConnectionTrait, run: RunId) -> Res<Vec<Vote>> {
@@ -176,17 +237,22 @@ async fn apply(
     facts: &Facts,
     change: Change,
     now: Micros,
+    ids: Ids,
 ) -> Res<Decided> {
     let run = deciding.run;
     if !write_live(connection, run, facts.live.as_ref(), change.live.as_ref()).await? {
-        // Another retry put its row in first.
+        // Another retry put its row in first: maybe an earlier try of this one.
+        let row = read_run(connection, deciding).await?;
+        if row.is_some_and(|row| row.decision == Some(ids.decision)) {
+            return landed(connection, change.live, ids).await;
+        }
         return Ok(Decided::Refused(Refused::Conflict(
             "The flow run has not ended yet".to_owned(),
         )));
     }
-    write_run(connection, run, &change).await?;
+    write_run(connection, run, &change, ids.decision).await?;
     if let Some(vote) = &change.vote {
-        write_vote(connection, deciding, vote, now).await?;
+        write_vote(connection, deciding, vote, now, ids.vote).await?;
     }
     if change.new_round {
         open_round(connection, run, facts.run.round).await?;
@@ -199,7 +265,10 @@ async fn apply(
         .as_ref()
         .map_or(facts.run.epoch, |live| live.epoch);
     let message = |kind: &&str| outbox::message(kind, deciding.organization, run, epoch, now);
-    let messages: Vec<Message> = change.events.iter().map(message).collect();
+    let mut messages: Vec<Message> = change.events.iter().map(message).collect();
+    if let Some(first) = messages.first_mut() {
+        first.id = ids.message;
+    }
     outbox::insert(connection, &messages).await?;
     let poke = change
         .live
@@ -248,17 +317,23 @@ async fn write_live(
     Ok(true)
 }
 
-async fn write_run(connection: &impl ConnectionTrait, run: RunId, change: &Change) -> Res<()> {
+async fn write_run(
+    connection: &impl ConnectionTrait,
+    run: RunId,
+    change: &Change,
+    decision: Uuid,
+) -> Res<()> {
     let after = &change.run;
     let sql = "UPDATE flow_runs SET status = $1, approval_status = $2, approved_hash = $3, round = $4, \
-         end_time = $5, reason = $6 WHERE id = $7";
-    let values: [Value; 7] = [
+         end_time = $5, reason = $6, decision = $7 WHERE id = $8";
+    let values: [Value; 8] = [
         after.status.as_str().into(),
         after.approval_status.map(|status| status.as_str()).into(),
         after.approved_hash.map(|hash| hash.to_string()).into(),
         small(after.round),
         time(after.end_time),
         after.reason.as_ref().map(ToString::to_string).into(),
+        decision.into(),
         run.0.into(),
     ];
     execute(connection, sql, values).await?;
@@ -271,6 +346,7 @@ async fn write_vote(
     deciding: &Deciding,
     vote: &Vote,
     now: Micros,
+    id: Uuid,
 ) -> Res<()> {
     let decision = match vote.kind {
         VoteKind::Approve => "approve",
@@ -281,7 +357,7 @@ async fn write_vote(
          ON CONFLICT (run_id, idx, item, plan_hash, stage, approver) DO UPDATE SET \
            decision = excluded.decision, comment = excluded.comment, way = excluded.way, at = excluded.at";
     let values: [Value; 9] = [
-        Uuid::now_v7().into(),
+        id.into(),
         deciding.run.0.into(),
         vote.approver.0.into(),
         deciding.actor.email.clone().into(),

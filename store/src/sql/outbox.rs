@@ -38,6 +38,13 @@ pub(super) fn message(
     }
 }
 
+/// The message, if it is still there.
+pub(super) async fn find(connection: &impl ConnectionTrait, id: Uuid) -> Res<Option<Message>> {
+    let sql = "SELECT id, kind, organization_id, run_id, epoch, at FROM outbox WHERE id = $1";
+    let row = one(connection, sql, [id.into()]).await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// Inserts messages that this process is about to publish itself.
 pub(super) async fn insert(connection: &impl ConnectionTrait, messages: &[Message]) -> Res<()> {
     insert_for(connection, messages, HEAD_START).await
@@ -49,6 +56,7 @@ pub(super) async fn insert_for(
     messages: &[Message],
     wait: Duration,
 ) -> Res<()> {
+    fail::fail_point!("outbox.forgotten", |_| Ok(()));
     let mut values: Vec<Value> = Vec::with_capacity(messages.len() * 9);
     for message in messages {
         values.extend([
