@@ -85,8 +85,10 @@ async fn run(mut relay: Loop, mut messages: mpsc::Receiver<Message>, stop: Cance
 
 impl Loop {
     async fn publish(&mut self, messages: &[Message]) {
+        fail::fail_point!("relay.before_publish", |_| std::process::abort());
         match self.bus.publish(messages).await {
             Ok(taken) => {
+                fail::fail_point!("relay.after_publish", |_| std::process::abort());
                 self.done.extend(taken);
                 self.due = self.due.or_else(|| Some(Instant::now() + LINGER));
             }

@@ -256,7 +256,7 @@ impl Press {
 
 async fn send(channel: &Channel, letter: &Letter) -> lapin::Result<PublisherConfirm> {
     let options = BasicPublishOptions {
-        mandatory: letter.mandatory,
+        mandatory: letter.mandatory && !tossed(),
         immediate: false,
     };
     channel
@@ -268,6 +268,12 @@ async fn send(channel: &Channel, letter: &Letter) -> lapin::Result<PublisherConf
             letter.properties.clone(),
         )
         .await
+}
+
+/// A planted bug: nobody is told of messages that no queue wanted.
+fn tossed() -> bool {
+    fail::fail_point!("publish.not_mandatory", |_| true);
+    false
 }
 
 /// The fate of each letter, by the answers to all of them.
