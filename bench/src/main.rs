@@ -4,19 +4,30 @@
 //! within an hour. So each scenario alternates with its own floor (as many bare commits through the same driver, as
 //! many bare calls of a warm Python host) and prints the ratio.
 
+mod cluster;
 mod floor;
 mod machine;
 mod report;
 mod scenario;
 
+use anyhow::Context;
 use clap::Parser;
 
-/// Measures scenarios on one machine: SQLite, the in-process bus, one worker.
+/// Measures scenarios on one machine (SQLite, the in-process bus, one worker), or how a cluster scales.
 #[derive(Debug, Parser)]
 #[command(name = "neena-bench", version)]
 struct Options {
     /// What to measure; without it everything: chain-pure, chain-python, chain-pure-python, fan, single.
     scenarios: Vec<String>,
+    /// Measure 1, 2 and 4 worker processes over Postgres and RabbitMQ instead (the program `neena` beside this one).
+    #[arg(long, requires_all = ["database_url", "amqp_url"])]
+    cluster: bool,
+    /// A Postgres server where databases may be made.
+    #[arg(long, env = "NEENA_TEST_DATABASE_URL")]
+    database_url: Option<String>,
+    /// A RabbitMQ server.
+    #[arg(long, env = "NEENA_TEST_AMQP_URL")]
+    amqp_url: Option<String>,
     /// Measured runs of each scenario; the median is shown.
     #[arg(long, default_value_t = 11)]
     runs: usize,
@@ -31,6 +42,9 @@ struct Options {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if options.cluster {
+        return scale(&options).await;
+    }
     let chosen = scenario::choose(&options.scenarios)?;
     let machine = machine::Machine::start(&options.python).await?;
     let mut figures = Vec::new();
@@ -43,6 +57,23 @@ async fn main() -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         println!("{}", report::table(&figures));
+    }
+    Ok(())
+}
+
+/// How 1,000 runs of one task, and one run of 400 tasks, spread over workers.
+async fn scale(options: &Options) -> anyhow::Result<()> {
+    let servers = cluster::Servers {
+        database_url: options.database_url.clone().context("no database")?,
+        amqp_url: options.amqp_url.clone().context("no broker")?,
+        program: std::env::current_exe()?.with_file_name("neena"),
+    };
+    let mut figures = cluster::narrow(&servers, 1_000, &[1, 2, 4]).await?;
+    figures.push(cluster::wide(&servers, 400, 4).await?);
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+    } else {
+        println!("{}", report::scaled(&figures));
     }
     Ok(())
 }

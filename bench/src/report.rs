@@ -5,6 +5,8 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::cluster::Scaled;
+
 /// What a scenario took.
 #[derive(Debug, Serialize)]
 pub struct Figure {
@@ -75,6 +77,32 @@ pub fn table(figures: &[Figure]) -> String {
             ),
             goal,
             format!("{:.1}", figure.median_ms * 1e3 / figure.tasks as f64),
+        ]);
+    }
+    table.to_string()
+}
+
+/// A table of how work spread.
+pub fn scaled(figures: &[Scaled]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+        "scenario",
+        "workers",
+        "tasks",
+        "seconds",
+        "ideal",
+        "of the ideal",
+        "tasks/s",
+    ]);
+    for figure in figures {
+        table.add_row([
+            figure.scenario.to_owned(),
+            figure.workers.to_string(),
+            figure.tasks.to_string(),
+            format!("{:.2}", figure.seconds),
+            format!("{:.2}", figure.ideal_seconds),
+            format!("{:.2}", figure.efficiency()),
+            format!("{:.0}", figure.tasks as f64 / figure.seconds),
         ]);
     }
     table.to_string()

@@ -8,7 +8,6 @@ use metrics::counter;
 use neena_bus::Standing;
 use neena_bus::remote::{Accepted, Done, Order, RemoteTask, Reply, Sent, TASK_V};
 use neena_engine::Micros;
-use neena_engine::flow::Kind;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, TaskError};
 use parking_lot::Mutex;
@@ -62,11 +61,6 @@ impl Dispatches {
         let open = self.0.lock();
         let (of, sender) = open.get(&dispatch)?;
         (of == integration).then(|| sender.clone())
-    }
-
-    /// Attempts that are out.
-    pub fn len(&self) -> usize {
-        self.0.lock().len()
     }
 }
 

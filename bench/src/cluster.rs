@@ -1,0 +1,286 @@
+//! How a cluster scales: real worker processes over one Postgres and one broker, with tasks that only wait.
+//!
+//! Runs are approved before any worker is there. Times are those that the workers recorded: from the first
+//! start to the last end.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
+use neena::{Backends, Broker, Database, Node, Options, Role};
+use neena_engine::flow::{Catalogue, Flow, FlowSpec, OperationSpec, Retry, TriggerRule, built_ins};
+use neena_engine::ids::{FlowRequestId, RunId, UserId};
+use neena_engine::plan::Graph;
+use neena_engine::run::{Actor, Decision};
+use neena_store::{Decided, Deciding, NewRun, insert_run};
+use sea_orm::{ConnectionTrait, Database as Admin, DatabaseBackend, Statement};
+use serde::Serialize;
+use serde_json::{Map, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use crate::machine::plan;
+
+/// Task slots of each worker.
+const SLOTS: usize = 8;
+/// How long a task waits.
+const TASK: Duration = Duration::from_millis(100);
+/// Signs tasks that travel between the processes of one measurement.
+const MASTER_KEY: &str = "a key for one measurement on one machine only";
+
+/// What a number of workers made of the same work.
+#[derive(Debug, Serialize)]
+pub struct Scaled {
+    pub scenario: &'static str,
+    pub workers: usize,
+    pub tasks: usize,
+    /// From the first start to the last end, seconds.
+    pub seconds: f64,
+    /// If every slot were busy all the time, seconds.
+    pub ideal_seconds: f64,
+}
+
+impl Scaled {
+    /// Which part of the ideal was reached.
+    pub fn efficiency(&self) -> f64 {
+        self.ideal_seconds / self.seconds
+    }
+}
+
+/// Servers that measurements may use: each makes a database and queues of its own there.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    pub database_url: String,
+    pub amqp_url: String,
+    /// The program whose workers are measured.
+    pub program: PathBuf,
+}
+
+/// `runs` runs of one task each, on each number of workers.
+pub async fn narrow(
+    servers: &Servers,
+    runs: usize,
+    workers: &[usize],
+) -> anyhow::Result<Vec<Scaled>> {
+    let mut figures = Vec::new();
+    for count in workers {
+        let cluster = Cluster::new(servers).await?;
+        let graph = sleeps(1)?;
+        for _ in 0..runs {
+            cluster.approved(&graph).await?;
+        }
+        figures.push(cluster.measure("narrow", *count, runs).await?);
+    }
+    Ok(figures)
+}
+
+/// One run of so many tasks at once.
+pub async fn wide(servers: &Servers, tasks: u32, workers: usize) -> anyhow::Result<Scaled> {
+    let cluster = Cluster::new(servers).await?;
+    let processes = cluster.workers(workers).await?;
+    // They hear of each other with their beats.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    cluster.approved(&sleeps(tasks)?).await?;
+    let figure = cluster.finished("wide", workers, tasks as usize).await;
+    stop(processes).await?;
+    figure
+}
+
+fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
+    let catalogue: Catalogue = built_ins()
+        .into_iter()
+        .map(|one| (one.definition.id, Arc::new(one.definition)))
+        .collect();
+    let sleep = catalogue
+        .values()
+        .find(|one| one.method == "core.sleep")
+        .context("there is no core.sleep")?
+        .id;
+    let operation = |index| OperationSpec {
+        name: format!("wait {index}"),
+        instruction: None,
+        task_definition: sleep,
+        index,
+        arguments: Some(Map::from_iter([(
+            "seconds".to_owned(),
+            json!(TASK.as_secs_f64()),
+        )])),
+        when: None,
+        trigger_rule: TriggerRule::AllSuccess,
+        retry: Retry::NONE,
+        timeout_ms: None,
+    };
+    let spec = FlowSpec {
+        name: "measured".into(),
+        task_operations: (0..count).map(operation).collect(),
+        ..FlowSpec::default()
+    };
+    let flow = Flow::check(spec, &catalogue)
+        .map_err(|faults| anyhow::anyhow!("the flow has faults: {faults:?}"))?;
+    Ok(Arc::new(flow.graph().context("the flow has no graph")?))
+}
+
+/// A database and a broker's queues of its own, and a process that approves.
+struct Cluster {
+    node: Node,
+    environment: Vec<(&'static str, String)>,
+    program: PathBuf,
+}
+
+impl Cluster {
+    async fn new(servers: &Servers) -> anyhow::Result<Cluster> {
+        let name = format!("bench_{}", Uuid::now_v7().simple());
+        let admin = Admin::connect(servers.database_url.clone()).await?;
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await?;
+        admin.close().await?;
+        let (base, _) = servers
+            .database_url
+            .rsplit_once('/')
+            .context("the database's address names no database")?;
+        let url = format!("{base}/{name}");
+        let backends = Backends {
+            database: Database::Postgres { url: url.clone() },
+            broker: Broker::Rabbit {
+                name: "neena-bench".to_owned(),
+                url: servers.amqp_url.clone(),
+                prefix: name.clone(),
+                master_key: Some(MASTER_KEY.to_owned()),
+            },
+            wait: Duration::from_secs(10),
+        };
+        backends.open().await?.migrate().await?;
+        let node = Node::start(Options {
+            backends,
+            role: Role::Api,
+            lease: Duration::from_secs(10),
+        })
+        .await?;
+        Ok(Cluster {
+            node,
+            environment: vec![
+                ("NEENA_DATABASE_URL", url),
+                ("NEENA_AMQP_URL", servers.amqp_url.clone()),
+                ("NEENA_AMQP_PREFIX", name),
+                ("NEENA_MASTER_KEY", MASTER_KEY.to_owned()),
+                ("NEENA_WORKER_CONCURRENCY", SLOTS.to_string()),
+                ("NEENA_LOG", "warn".to_owned()),
+            ],
+            program: servers.program.clone(),
+        })
+    }
+
+    async fn approved(&self, graph: &Arc<Graph>) -> anyhow::Result<RunId> {
+        let plan = plan(graph)?;
+        let (organization, run) = (plan.head.organization.into(), RunId(Uuid::now_v7()));
+        let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
+        self.node
+            .db
+            .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
+            .await?;
+        let actor = Actor {
+            user: UserId(Uuid::nil()),
+            email: "bench".into(),
+            way: "bench",
+        };
+        let deciding = Deciding {
+            run,
+            organization,
+            decision: Decision::Approve {
+                actor: actor.clone(),
+                plan_hash: None,
+            },
+            actor,
+            comment: None,
+            code_current: true,
+        };
+        match self.node.store.decide(&deciding).await? {
+            Decided::Done { outbox, .. } => self.node.outlet.hand(outbox),
+            other => bail!("the approval ended as {other:?}"),
+        }
+        Ok(run)
+    }
+
+    async fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
+        try_join_all((0..count).map(|_| worker(&self.program, &self.environment))).await
+    }
+
+    async fn measure(
+        self,
+        scenario: &'static str,
+        workers: usize,
+        tasks: usize,
+    ) -> anyhow::Result<Scaled> {
+        let processes = self.workers(workers).await?;
+        let figure = self.finished(scenario, workers, tasks).await;
+        stop(processes).await?;
+        self.node.stop().await?;
+        figure
+    }
+
+    /// Waits until all tasks are done, and reads when.
+    async fn finished(
+        &self,
+        scenario: &'static str,
+        workers: usize,
+        tasks: usize,
+    ) -> anyhow::Result<Scaled> {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let sql = "SELECT count(*), COALESCE(max(end_time) - min(start_time), 0) FROM task_runs \
+                 WHERE status = 'completed' AND NOT EXISTS (SELECT 1 FROM live_runs)";
+            let statement = Statement::from_string(DatabaseBackend::Postgres, sql);
+            let row = self.node.db.reader().query_one_raw(statement).await?;
+            let row = row.context("no answer")?;
+            let (done, micros): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            if usize::try_from(done)? == tasks {
+                let waves = tasks as f64 / (workers * SLOTS) as f64;
+                return Ok(Scaled {
+                    scenario,
+                    workers,
+                    tasks,
+                    seconds: micros as f64 / 1e6,
+                    ideal_seconds: waves * TASK.as_secs_f64(),
+                });
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{done} of {tasks} tasks are done"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Starts a worker and waits until it is ready.
+async fn worker(program: &Path, environment: &[(&'static str, String)]) -> anyhow::Result<Child> {
+    let mut child = Command::new(program)
+        .arg("worker")
+        .envs(environment.iter().map(|(name, value)| (*name, value)))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let said = child.stdout.take().context("the worker says nothing")?;
+    let mut lines = BufReader::new(said).lines();
+    let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await??;
+    ensure!(
+        line.as_deref()
+            .is_some_and(|line| line.ends_with("is ready")),
+        "the worker did not start: {line:?}"
+    );
+    Ok(child)
+}
+
+async fn stop(processes: Vec<Child>) -> anyhow::Result<()> {
+    for mut child in processes {
+        child.kill().await?;
+    }
+    Ok(())
+}
