@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use neena_engine::Micros;
 use neena_engine::ids::TaskDefinitionId;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel,
+    JoinType, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
 };
 use uuid::Uuid;
 
@@ -15,6 +15,9 @@ use crate::entities::{integration, task_definition};
 
 /// Ids looked up at once.
 const CHUNK: usize = 500;
+
+/// A number nobody else locks.
+const REGISTERING: i64 = 0x6e65_656e_6163;
 
 /// A task definition with the integration it belongs to.
 #[derive(Clone, Debug)]
@@ -102,6 +105,7 @@ pub async fn register(
     definitions: Vec<task_definition::Model>,
     now: Micros,
 ) -> Result<(integration::Model, Vec<task_definition::Model>), DbErr> {
+    one_at_a_time(db).await?;
     let integration = register_integration(db, integration, now).await?;
     let mut known: HashMap<String, task_definition::Model> = task_definition::Entity::find()
         .filter(task_definition::Column::IntegrationId.eq(integration.id))
@@ -124,6 +128,15 @@ pub async fn register(
             .await?;
     }
     Ok((integration, current))
+}
+
+/// Waits until no other transaction registers anything: processes that start together bring the same rows.
+async fn one_at_a_time(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let sql = format!("SELECT pg_advisory_xact_lock({REGISTERING})");
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
 }
 
 async fn register_integration(

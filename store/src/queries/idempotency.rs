@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use neena_engine::ids::{OrganizationId, UserId};
 use neena_engine::{Hash, Micros};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::entities::idempotency_key::{ActiveModel, Column, Entity, Model};
@@ -100,6 +100,8 @@ async fn remove_expired(db: &impl ConnectionTrait, now: Micros) -> Result<(), Db
         .from(Entity)
         .and_where(Column::CreatedAt.lt(horizon(now)))
         .limit(REMOVED_AT_ONCE)
+        // Two that remove the same rows in another order would wait for each other.
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .to_owned();
     let key = Expr::tuple(columns.map(Expr::col));
     Entity::delete_many()
