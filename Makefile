@@ -1,7 +1,7 @@
 # Thin: each target says what to run, the scripts know how.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint fmt doc bench
+.PHONY: help demo serve test check lint fmt doc bench chaos
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## /{ printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,3 +34,6 @@ bench: ## measure, beside this machine's own limits
 	@cargo build --release --workspace
 	@target/release/neena-bench
 	@scripts/startup
+
+chaos: ## break real processes and check their promises; ROW=9, SHORT=1, CONTROLS=1 (chaos/README.md)
+	@scripts/chaos $(ROW) $(if $(SHORT),--short) $(if $(CONTROLS),--controls)

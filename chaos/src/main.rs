@@ -6,6 +6,7 @@
 
 mod check;
 mod client;
+mod cluster;
 mod keep;
 mod lab;
 mod load;

@@ -56,6 +56,11 @@ struct Shared {
 impl Proxy {
     /// In front of `port` of this machine.
     pub async fn start(port: u16, seed: u64) -> anyhow::Result<Proxy> {
+        Proxy::before(&[port], seed).await
+    }
+
+    /// In front of several ports: a connection goes to the first that takes it.
+    pub async fn before(ports: &[u16], seed: u64) -> anyhow::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (mode, modes) = watch::channel(Mode::Pass);
         let shared = Arc::new(Shared {
@@ -65,8 +70,10 @@ impl Proxy {
             eaten: AtomicU64::new(0),
         });
         let own = listener.local_addr()?.port();
-        let server = SocketAddr::from(([127, 0, 0, 1], port));
-        let task = tokio::spawn(accept(listener, server, modes, shared.clone()));
+        let servers = ports
+            .iter()
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], *port)));
+        let task = tokio::spawn(accept(listener, servers.collect(), modes, shared.clone()));
         Ok(Proxy {
             port: own,
             mode,
@@ -101,7 +108,7 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
     modes: watch::Receiver<Mode>,
     shared: Arc<Shared>,
 ) {
@@ -109,9 +116,9 @@ async fn accept(
         if *modes.borrow() == Mode::Cut {
             continue;
         }
-        let (modes, shared) = (modes.clone(), shared.clone());
+        let (modes, shared, servers) = (modes.clone(), shared.clone(), servers.clone());
         tokio::spawn(async move {
-            if let Ok(server) = TcpStream::connect(server).await {
+            if let Ok(server) = TcpStream::connect(&servers[..]).await {
                 pipe::join(client, server, modes, shared).await;
             }
         });

@@ -14,6 +14,7 @@ mod hang_up;
 mod killed_worker;
 mod lost_commits;
 mod lost_confirms;
+mod lost_node;
 mod lost_reply;
 mod overload;
 mod poison;
@@ -151,6 +152,13 @@ pub static ROWS: &[Row] = &[
         14,
         broker_restarts,
         "the broker restarts again and again",
+        [],
+        None
+    ),
+    row!(
+        15,
+        lost_node,
+        "the node that leads the queue is killed, again and again",
         [],
         None
     ),

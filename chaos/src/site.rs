@@ -8,7 +8,6 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::process::Command;
 
 use crate::lab::Lab;
-use crate::process::Process;
 
 /// How long a process may take to be ready.
 pub const READY: Duration = Duration::from_secs(60);
@@ -23,7 +22,8 @@ pub struct Site<'a> {
     pub pool: PgPool,
     pub database: String,
     postgres: String,
-    amqp: String,
+    /// The broker.
+    pub amqp: String,
     /// Further settings of every process.
     pub settings: Vec<(String, String)>,
     secret: String,
@@ -143,9 +143,9 @@ impl<'a> Site<'a> {
         Ok(String::from_utf8(made.stdout)?.trim().to_owned())
     }
 
-    /// Starts a process and does not wait for it.
-    pub fn spawn(&self, role: &str, app: &str, through: &Through) -> anyhow::Result<Process> {
-        Process::start(app, self.command(role, app, through), &self.dir)
+    /// The broker is at another port of this machine.
+    pub fn broker_at(&mut self, port: u16) {
+        self.amqp = with_port(&self.amqp, port);
     }
 
     /// Lets go of the database.

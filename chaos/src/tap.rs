@@ -26,7 +26,7 @@ pub struct Tap {
 
 /// A connection to the broker of our own.
 pub async fn broker(site: &Site<'_>) -> anyhow::Result<Connection> {
-    Ok(Connection::connect(&site.lab.servers.amqp, ConnectionProperties::default()).await?)
+    Ok(Connection::connect(&site.amqp, ConnectionProperties::default()).await?)
 }
 
 impl Tap {
