@@ -21,7 +21,7 @@ mod writer;
 pub use db::{Commits, Connections, Db, Durability};
 pub use error::{Res, StoreError};
 pub use journal::{Journal, Pending};
-pub use memory::MemoryStore;
+pub use memory::{Flaw, MemoryStore};
 pub use outlet::{Outlet, outlet};
 pub use runs::NewRun;
 pub use seam::*;

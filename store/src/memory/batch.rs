@@ -2,8 +2,9 @@
 
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
-use neena_engine::run::{LiveRun, RunStatus};
+use neena_engine::run::{LiveRun, Phase, RunStatus, Then};
 
+use super::flaw::Flaw;
 use super::state::State;
 use crate::effect::{Effect, effect};
 use crate::rows::standing;
@@ -15,14 +16,14 @@ impl State {
         let Some(live) = self
             .live
             .get(&entry.run)
-            .filter(|live| live.claim == Some(entry.claim))
+            .filter(|live| live.claim == Some(entry.claim) || self.has(Flaw::NoFence))
         else {
             return Verdict::fenced(entry.run);
         };
         let live = live.clone();
         self.write(entry);
         let mut outbox = Vec::new();
-        let applied = match effect(entry, &live) {
+        let applied = match self.effect(entry, &live) {
             Effect::Hold => true,
             Effect::Stale => false,
             Effect::Park {
@@ -72,7 +73,7 @@ impl State {
             }
         };
         if matches!(
-            effect(entry, &live),
+            self.effect(entry, &live),
             Effect::Hold | Effect::Stale | Effect::Yield
         ) {
             self.note_progress(entry, &live, now);
@@ -89,13 +90,32 @@ impl State {
         }
     }
 
+    /// What becomes of the run, planted bugs included.
+    fn effect<'a>(&self, entry: &'a Entry, live: &LiveRun) -> Effect<'a> {
+        let blindly = match entry.record.then {
+            Then::Park { .. } => self.has(Flaw::ParksBlindly),
+            Then::Finish(_) => self.has(Flaw::FinishesBlindly),
+            _ => false,
+        };
+        if !blindly {
+            return effect(entry, live);
+        }
+        let as_seen = LiveRun {
+            phase: Phase::Running,
+            inbox_seq: entry.seen,
+            ..live.clone()
+        };
+        effect(entry, &as_seen)
+    }
+
     fn write(&mut self, entry: &Entry) {
+        let replaces = self.has(Flaw::OutcomesReplaced);
         for row in standing(&entry.record.rows) {
             let stored = self
                 .tasks
                 .entry((entry.run, row.key))
                 .or_insert_with(|| row.clone());
-            if !stored.status.is_outcome() {
+            if !stored.status.is_outcome() || replaces {
                 *stored = row.clone();
             }
         }
@@ -128,7 +148,9 @@ impl State {
     }
 
     fn end(&mut self, entry: &Entry, live: &LiveRun, status: RunStatus, now: Micros) -> Message {
-        self.live.remove(&entry.run);
+        if !self.has(Flaw::LiveRowStays) {
+            self.live.remove(&entry.run);
+        }
         if let Some(run) = self.runs.get_mut(&entry.run) {
             run.run.epoch = live.epoch;
             run.start_time = run.start_time.or(Some(entry.start(now)));

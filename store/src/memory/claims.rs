@@ -6,6 +6,7 @@ use neena_engine::Micros;
 use neena_engine::ids::{RunId, WorkerId};
 use neena_engine::run::{LiveRun, Phase};
 
+use super::flaw::Flaw;
 use super::state::{Lease, State};
 use crate::seam::GIVEN_BACK;
 use crate::{Beat, Claim, Held, Hosts, Member, Message, Which, WorkerCard};
@@ -82,13 +83,15 @@ impl State {
                     usize::MAX,
                 )
             }
+            Which::Next(_) if self.has(Flaw::TableNotRead) => return Vec::new(),
             Which::Next(limit) => {
                 let mut all: Vec<&LiveRun> = self.live.values().collect();
                 all.sort_by_key(|live| (-live.priority, live.ready_at));
                 (all, usize::from(limit))
             }
         };
-        free.retain(|live| claimable(live, claim.plan_v));
+        let owned_too = self.has(Flaw::ClaimsOwned);
+        free.retain(|live| claimable(live, claim.plan_v, owned_too));
         let (healthy, suspect): (Vec<&LiveRun>, Vec<&LiveRun>) =
             free.into_iter().partition(|live| live.claims < 2);
         let mut taken: Vec<RunId> = healthy.iter().take(limit).map(|live| live.run).collect();
@@ -102,11 +105,13 @@ impl State {
     }
 
     fn take(&mut self, run: RunId, claim: &Claim) -> Option<Held> {
+        let raises = !self.has(Flaw::EpochNotRaised);
+        let counts = !self.has(Flaw::ClaimsNotCounted);
         let live = self.live.get_mut(&run)?;
         live.owner = Some(claim.worker);
         live.claim = Some(claim.id);
-        live.epoch += 1;
-        live.claims += 1;
+        live.epoch += i64::from(raises);
+        live.claims += i64::from(counts);
         live.wake_at = None;
         if live.phase == Phase::Ready {
             live.phase = Phase::Running;
@@ -115,9 +120,10 @@ impl State {
     }
 }
 
-fn claimable(live: &LiveRun, plan_v: u32) -> bool {
+fn claimable(live: &LiveRun, plan_v: u32, owned_too: bool) -> bool {
     let approved = live.approved_hash == Some(live.plan_hash);
-    live.owner.is_none()
-        && live.plan_v <= plan_v
-        && (live.phase == Phase::Closing || live.phase == Phase::Ready && approved)
+    let free = live.owner.is_none() && live.phase == Phase::Ready;
+    let taken = owned_too && live.phase == Phase::Running;
+    let closing = live.phase == Phase::Closing && (live.owner.is_none() || owned_too);
+    live.plan_v <= plan_v && (closing || (free || taken) && approved)
 }

@@ -7,12 +7,19 @@ use neena_engine::Micros;
 use neena_engine::ids::RunId;
 use neena_engine::run::{self, Attempt, Change, Facts, LiveRun, Phase, Refused, TaskStatus, Vote};
 
+use super::flaw::Flaw;
 use super::state::{RunState, State};
 use crate::seam::HEAD_START;
 use crate::{Decided, Deciding};
 
 impl State {
-    pub(super) fn decide(&mut self, deciding: &Deciding, now: Micros) -> Decided {
+    /// `votes`: those to go by, where they are not the ones that stand now.
+    pub(super) fn decide(
+        &mut self,
+        deciding: &Deciding,
+        votes: Option<Vec<Vote>>,
+        now: Micros,
+    ) -> Decided {
         let run = self.runs.get(&deciding.run);
         let Some(row) = run.filter(|row| row.organization == deciding.organization) else {
             return Decided::NotFound;
@@ -23,7 +30,7 @@ impl State {
         let facts = Facts {
             live: self.live.get(&deciding.run).cloned(),
             run: row.run.clone(),
-            votes: self.votes.get(&deciding.run).cloned().unwrap_or_default(),
+            votes: votes.unwrap_or_else(|| self.votes_on(deciding.run)),
             quorum: plan.head.policy.count,
             code_current: deciding.code_current,
             timeout: plan.graph.body().timeout_ms.map(Duration::from_millis),
@@ -86,6 +93,10 @@ impl State {
         }
     }
 
+    pub(super) fn votes_on(&self, run: RunId) -> Vec<Vote> {
+        self.votes.get(&run).cloned().unwrap_or_default()
+    }
+
     /// A person's last vote on a plan counts.
     fn vote(&mut self, run: RunId, vote: &Vote) {
         let votes = self.votes.entry(run).or_default();
@@ -95,6 +106,9 @@ impl State {
 
     fn open_round(&mut self, run: RunId, ended: u32) {
         self.results.remove(&run);
+        if self.has(Flaw::RetryKeepsRows) {
+            return;
+        }
         let keys: Vec<_> = self
             .tasks
             .keys()

@@ -6,12 +6,16 @@ use neena_engine::Micros;
 use neena_engine::ids::RunId;
 use neena_engine::run::Phase;
 
+use super::flaw::Flaw;
 use super::state::State;
-use crate::Message;
 use crate::seam::HEAD_START;
+use crate::{Census, Message};
 
 impl State {
     pub(super) fn wake(&mut self, limit: u16, now: Micros) -> Vec<Message> {
+        if self.has(Flaw::NeverWakes) {
+            return Vec::new();
+        }
         let mut due: Vec<(Micros, RunId)> = self
             .live
             .values()
@@ -33,6 +37,19 @@ impl State {
             .collect()
     }
 
+    pub(super) fn census(&self) -> Census {
+        let ready = self.live.values().filter(|live| {
+            live.owner.is_none() && matches!(live.phase, Phase::Ready | Phase::Closing)
+        });
+        Census {
+            ready: ready.clone().count() as u64,
+            ready_since: ready.filter_map(|live| live.ready_at).min(),
+            outbox: self.outbox.len() as u64,
+            outbox_since: self.outbox.values().map(|row| row.message.at).min(),
+            workers: self.workers.values().filter(|row| row.alive).count() as u64,
+        }
+    }
+
     pub(super) fn due_by(&self, until: Micros, limit: u16) -> Vec<Micros> {
         let parked = self
             .live
@@ -47,6 +64,9 @@ impl State {
     }
 
     pub(super) fn bury(&mut self, limit: u16, now: Micros) -> Vec<Message> {
+        if self.has(Flaw::NeverBuries) {
+            return Vec::new();
+        }
         for lease in self.workers.values_mut() {
             lease.alive &= lease.until >= now;
         }

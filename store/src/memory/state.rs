@@ -10,6 +10,7 @@ use neena_engine::plan::Plan;
 use neena_engine::run::{Attempt, Final, LiveRun, Phase, RunStatus, TaskKey, TaskRow, Vote};
 use uuid::Uuid;
 
+use super::flaw::Flaw;
 use crate::{Member, Message, NewRun};
 
 /// A run's row as others see it.
@@ -25,7 +26,7 @@ pub struct RunState {
 }
 
 /// Everything.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) workers: BTreeMap<WorkerId, Lease>,
     pub(super) live: BTreeMap<RunId, LiveRun>,
@@ -37,11 +38,12 @@ pub(super) struct State {
     pub(super) votes: BTreeMap<RunId, Vec<Vote>>,
     pub(super) results: BTreeMap<RunId, Arc<str>>,
     pub(super) outbox: BTreeMap<Uuid, Waiting>,
-    ids: u128,
+    pub(super) ids: u128,
+    pub(super) flaw: Option<Flaw>,
 }
 
 /// A worker's row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lease {
     pub(super) alive: bool,
     pub(super) until: Micros,
@@ -49,7 +51,7 @@ pub(super) struct Lease {
 }
 
 /// An outbox row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) message: Message,
     pub(super) try_after: Micros,
@@ -57,6 +59,11 @@ pub(super) struct Waiting {
 }
 
 impl State {
+    /// Whether this bug was planted.
+    pub(super) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
     pub(super) fn insert_run(&mut self, new: &NewRun) {
         let row = RunState {
             organization: new.organization,
@@ -104,15 +111,18 @@ impl State {
             try_after: now.after(wait),
             tries: 0,
         };
-        self.outbox.insert(id, waiting);
+        if !self.has(Flaw::OutboxLeftOut) {
+            self.outbox.insert(id, waiting);
+        }
         message
     }
 
     /// Makes a run claimable that had an owner.
     pub(super) fn free(&mut self, run: RunId, now: Micros) -> Option<(OrganizationId, RunId, i64)> {
+        let keeps_claim = self.has(Flaw::ClaimOutlivesOwner);
         let live = self.live.get_mut(&run)?;
         live.owner = None;
-        live.claim = None;
+        live.claim = live.claim.filter(|_| keeps_claim);
         live.ready_at = Some(now);
         if live.phase == Phase::Running {
             live.phase = Phase::Ready;
