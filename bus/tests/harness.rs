@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use neena_bus::{Bus, BusError, Inbox};
+use neena_bus::{Bus, BusError, Inbox, Standing};
 use neena_engine::flow::OnFailure;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
 use neena_engine::plan::{Graph, GraphBody, Head, PLAN_V, Plan, Policy, RequestCopy};
@@ -99,6 +99,8 @@ fn plan() -> Arc<Plan> {
 pub struct Recorder {
     pub published: Mutex<Vec<Message>>,
     pub down: Mutex<bool>,
+    /// Takes nothing, and says so.
+    pub blocked: Mutex<bool>,
     /// Messages of this type are not confirmed.
     pub unroutable: Mutex<Option<String>>,
     /// How many were published in each call.
@@ -120,6 +122,13 @@ impl Bus for Recorder {
         let ids = taken.iter().map(|message| message.id).collect();
         self.published.lock().unwrap().extend(taken);
         Ok(ids)
+    }
+
+    fn standing(&self) -> Standing {
+        match *self.blocked.lock().unwrap() {
+            true => Standing::Blocked("as told".into()),
+            false => Standing::Up,
+        }
     }
 
     async fn poke(&self, _worker: WorkerId, _run: RunId) {}

@@ -126,3 +126,101 @@ async fn a_keeper_looks_every_second_until_it_is_stopped() {
     keeper.await.unwrap();
     relay.close().await;
 }
+
+/// Parks a held run until `wait` from now.
+async fn park(store: &MemoryStore, held: &Held, wait: Duration) {
+    let then = Then::Park {
+        wake_at: Some(store.now().await.unwrap().after(wait)),
+        reason: None,
+    };
+    let record = Record {
+        seq: 1,
+        then,
+        urgent: true,
+        ..Record::default()
+    };
+    let entry = Entry {
+        run: held.run,
+        claim: held.claim,
+        seen: held.inbox_seq,
+        record,
+    };
+    let batch = Batch {
+        entries: vec![entry],
+        durable: true,
+    };
+    assert!(store.commit(&batch).await.unwrap()[0].applied);
+}
+
+/// How long after it was due a run is woken by a keeper that runs.
+async fn lateness(apart: Option<u64>) -> Duration {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    let held = held(&store, LEASE).await;
+    let wait = Duration::from_millis(3_456);
+    park(&store, &held, wait).await;
+    let start = tokio::time::Instant::now();
+    let stop = CancellationToken::new();
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    if let Some(chance) = apart {
+        keeper = keeper.apart(chance);
+    }
+    let keeper = tokio::spawn(keeper.run(stop.clone()));
+    while counted(&bus.published.lock().unwrap()).get("flow_run.resumed") != Some(&1) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let late = start.elapsed() - wait;
+    stop.cancel();
+    keeper.await.unwrap();
+    relay.close().await;
+    late
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_due_run_is_woken_on_time_and_not_at_the_next_tick() {
+    let late = lateness(None).await;
+    assert!(late < Duration::from_millis(5), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keepers_of_several_processes_wake_a_little_apart() {
+    let mut late = Vec::new();
+    for chance in 1..20 {
+        late.push(lateness(Some(chance * 0x1234_5678_9abc)).await);
+    }
+    assert!(
+        late.iter().all(|late| *late <= Duration::from_millis(55)),
+        "{late:?}"
+    );
+    late.sort_unstable();
+    late.dedup();
+    assert!(late.len() > 5, "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_left_where_they_are_while_the_bus_takes_none() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    approved(&store).await;
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE).over(bus.clone());
+    *bus.blocked.lock().unwrap() = true;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 0);
+    *bus.blocked.lock().unwrap() = false;
+    assert_eq!(keeper.run_once().await.unwrap().found, 1);
+    relay.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_fits_into_one_call_is_done_in_one_round() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    for _ in 0..1_200 {
+        approved(&store).await;
+    }
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 1_200);
+    relay.close().await;
+    assert_eq!(bus.published.lock().unwrap().len(), 1_200);
+}

@@ -19,6 +19,7 @@ use neena_worker::executors::Executors;
 use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::local_hosting::LocalHosting;
 
@@ -137,7 +138,11 @@ impl Node {
             outlet.hand(freed);
         }
         let stop_keeper = CancellationToken::new();
-        let keeper = Keeper::new(store.clone(), outlet.clone(), *lease);
+        let mut keeper = Keeper::new(store.clone(), outlet.clone(), *lease).over(bus.clone());
+        if rabbit.is_some() {
+            // Others keep, too.
+            keeper = keeper.apart(Uuid::new_v4().as_u64_pair().0);
+        }
         let keeper = tokio::spawn(keeper.run(stop_keeper.clone()));
         let mut node = Node {
             db,
