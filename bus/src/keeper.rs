@@ -91,6 +91,7 @@ impl Keeper {
             true => self.bury().await?,
             false => 0,
         };
+        metrics::counter!("neena_takeovers_total").increment(buried as u64);
         let found = match self.gets_through() {
             true => self.find().await?,
             false => 0,

@@ -89,6 +89,7 @@ impl Loop {
         match self.bus.publish(messages).await {
             Ok(taken) => {
                 fail::fail_point!("relay.after_publish", |_| std::process::abort());
+                metrics::counter!("neena_outbox_published_total").increment(taken.len() as u64);
                 self.done.extend(taken);
                 self.due = self.due.or_else(|| Some(Instant::now() + LINGER));
             }

@@ -174,7 +174,7 @@ impl Db {
     /// Brings the schema up to date; how many migrations that took. Processes that start together wait for
     /// each other.
     pub async fn migrate(&self) -> Res<usize> {
-        self.unit(|tx| {
+        self.run(Lane::Urgent, 1, |tx| {
             Box::pin(async move {
                 if tx.get_database_backend() == DatabaseBackend::Postgres {
                     postgres::lock_migrations(tx).await?;
@@ -210,6 +210,15 @@ pub(crate) async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
     match connection.get_database_backend() {
         DatabaseBackend::Postgres => postgres::now(connection).await,
         _ => Ok(this_machine()),
+    }
+}
+
+/// The clock of the database behind `connection`, as a part of a statement; null where it is this
+/// machine's, and [`now`] tells it.
+pub(crate) fn clock(connection: &impl ConnectionTrait) -> &'static str {
+    match connection.get_database_backend() {
+        DatabaseBackend::Postgres => postgres::CLOCK,
+        _ => "NULL",
     }
 }
 

@@ -39,6 +39,7 @@ impl From<DbErr> for StoreError {
                 DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => {
                     StoreError::Refused(text)
                 }
+                DbErr::ConnectionAcquire(_) => StoreError::Unavailable(NO_CONNECTION.to_owned()),
                 _ => StoreError::Unavailable(text),
             },
         }

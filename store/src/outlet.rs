@@ -17,6 +17,13 @@ pub fn outlet() -> (Outlet, mpsc::Receiver<Message>) {
     (Outlet(sender), receiver)
 }
 
+/// Counts the runs whose ends these messages tell of; called by whoever committed them.
+pub(crate) fn count_ends(messages: &[Message]) {
+    for status in messages.iter().filter_map(Message::ends) {
+        metrics::counter!("neena_runs_ended_total", "status" => status.to_owned()).increment(1);
+    }
+}
+
 impl Outlet {
     /// Hands over committed messages. What finds no room is dropped: the outbox has it, and a keeper
     /// publishes it a few seconds later.

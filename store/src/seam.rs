@@ -199,6 +199,14 @@ impl Message {
     /// A run nobody holds was cancelled: any worker may clean it up.
     pub const CANCEL_REQUESTED: &'static str = "flow_run.cancel_requested";
 
+    /// How the run ended, if it tells of that.
+    pub(crate) fn ends(&self) -> Option<&str> {
+        let status = self.kind.strip_prefix("flow_run.")?;
+        ["completed", "failed", "cancelled", "rejected"]
+            .contains(&status)
+            .then_some(status)
+    }
+
     /// Whether it asks workers to take its run, rather than telling whoever listens what happened.
     pub fn wakes_workers(&self) -> bool {
         [

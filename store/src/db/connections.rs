@@ -55,7 +55,8 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// Opens one connection for units of work, to know that the server is there; the others when needed.
+    /// Opens a connection for units of work, to know that the server is there, and the journal's; the others
+    /// when they are needed.
     pub(super) async fn open(url: &str, sizes: &Connections) -> Res<Pools> {
         let options = options(url, sizes)?;
         let lazily = options.clone().options([("synchronous_commit", "off")]);
@@ -70,12 +71,17 @@ impl Pools {
             lazy: pool(sizes.lazy).connect_lazy_with(hot(lazily.clone())),
             reads: pool(sizes.reads).connect_lazy_with(reading),
             // One batch is in flight; the second connection is there while the first is being returned.
+            // They stay as long as the server does: a new one says that it may have crashed.
             journal: pool(2)
+                .min_connections(2)
+                .idle_timeout(None)
+                .max_lifetime(None)
                 .after_connect(move |_, _| {
                     counted.fetch_add(1, Ordering::AcqRel);
                     Box::pin(std::future::ready(Ok(())))
                 })
-                .connect_lazy_with(hot(options)),
+                .connect_with(hot(options))
+                .await?,
             beat: pool(1).connect_lazy_with(lazily),
             lives,
         })

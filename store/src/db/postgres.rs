@@ -23,8 +23,14 @@ const STATEMENT: Duration = Duration::from_secs(8);
 /// How long a unit of work may take; it has a few statements, and waits for others' at most.
 const UNIT: Duration = Duration::from_secs(20);
 
+/// How long migrations may take, with those of the processes before.
+const MIGRATION: Duration = Duration::from_secs(3_600);
+
 /// A number nobody else locks: two processes that start together migrate one after the other.
 const MIGRATIONS: i64 = 0x006e_6565_6e61;
+
+/// The clock, in SQL.
+pub(super) const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// A statement that stands by itself, with its values.
 pub(crate) trait OneStatement: Sync {
@@ -77,9 +83,10 @@ impl Postgres {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (connection, durable) = match lane {
-            Lane::Api | Lane::Urgent => (self.units.clone(), true),
-            Lane::Lazy | Lane::Beat => (self.lazy.clone(), false),
+        let (connection, durable, limit) = match lane {
+            Lane::Api => (self.units.clone(), true, UNIT),
+            Lane::Urgent => (self.units.clone(), true, MIGRATION),
+            Lane::Lazy | Lane::Beat => (self.lazy.clone(), false, UNIT),
         };
         let (counts, patience) = (Arc::clone(&self.counts), self.patience);
         // A task of its own: a transaction dropped half-way would leave its session open in the pool.
@@ -106,7 +113,7 @@ impl Postgres {
         }
         // A task of its own: a transaction dropped half-way would leave its session open in the pool.
         let unit = tokio::spawn(unit);
-        match timeout(UNIT, unit).await {
+        match timeout(limit, unit).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(E::from(StoreError::Unknown(
                 "the unit of work was aborted".to_owned(),
@@ -202,10 +209,7 @@ fn silent() -> StoreError {
 
 /// Postgres's clock, which every process goes by.
 pub(super) async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
-    let statement = Statement::from_string(
-        DatabaseBackend::Postgres,
-        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint".to_owned(),
-    );
+    let statement = Statement::from_string(DatabaseBackend::Postgres, format!("SELECT {CLOCK}"));
     let row = connection.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| StoreError::Unavailable("the clock gave no answer".to_owned()))?;
     Ok(Micros(row.try_get_by_index(0)?))

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::queue::{Key, Part, after_refusal};
+use crate::outlet::count_ends;
 use crate::{Batch, Entry, Res, StoreError, Verdict};
 
 /// Tries at short intervals before the waits get long.
@@ -98,7 +99,9 @@ impl Shared {
     fn settle(&self, parts: Vec<Part>, verdicts: Vec<Verdict>, durable: bool) {
         let mut queues = self.queues.lock();
         for (part, mut verdict) in parts.into_iter().zip(verdicts) {
-            self.outlet.hand(std::mem::take(&mut verdict.outbox));
+            let messages = std::mem::take(&mut verdict.outbox);
+            count_ends(&messages);
+            self.outlet.hand(messages);
             let key = part.key;
             if !verdict.held {
                 // A claim that was lost stays lost: whatever else is queued under it is void, too.

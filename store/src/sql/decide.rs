@@ -4,17 +4,16 @@
 use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_engine::ids::{FlowId, RunId, UserId};
+use neena_engine::ids::{FlowId, UserId};
 use neena_engine::plan::{PLAN_V, Plan};
-use neena_engine::run::{
-    self, Change, Decision, Facts, Final, LiveRun, Phase, Refused, Vote, VoteKind,
-};
-use sea_orm::{ConnectionTrait, Value};
+use neena_engine::run::{self, Decision, Facts, Final, LiveRun, Phase, Refused, Vote, VoteKind};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::row::{self, INSERT_LIVE, LIVE, Reader, live, live_values, small, time};
-use super::{SqlStore, all, ending, execute, for_update, one, outbox};
-use crate::{Decided, Deciding, Message, Res, Store, StoreError};
+use super::change::apply;
+use super::row::{LIVE, Reader, live};
+use super::{SqlStore, all, for_update, one, outbox};
+use crate::{Decided, Deciding, Res, Store, StoreError};
 
 /// Decides within the caller's transaction, about a run whose plan is at hand: making a run and approving it
 /// is one unit of work. The messages and the poke are to be passed on after its commit.
@@ -30,9 +29,9 @@ pub async fn decide_within(
 /// the first by them.
 #[derive(Clone, Copy)]
 pub(super) struct Ids {
-    decision: Uuid,
-    vote: Uuid,
-    message: Uuid,
+    pub(super) decision: Uuid,
+    pub(super) vote: Uuid,
+    pub(super) message: Uuid,
 }
 
 impl Ids {
@@ -91,19 +90,19 @@ pub(super) async fn decide(
     ids: Ids,
 ) -> Res<Decided> {
     let live = lock(connection, &deciding).await?;
-    let Some(Row {
-        run,
-        flow,
-        decision,
-    }) = read_run(connection, &deciding).await?
-    else {
+    let Some(read) = read(connection, &deciding).await? else {
         return Ok(Decided::NotFound);
     };
-    if decision == Some(ids.decision) {
+    if read.decision == Some(ids.decision) {
         return landed(connection, live, ids).await;
     }
-    let votes = votes(connection, deciding.run).await?;
-    let now = crate::db::now(connection).await?;
+    let Read {
+        run,
+        flow,
+        votes,
+        now,
+        ..
+    } = read;
     let fresh = fresh(&deciding, &run, flow, &terms);
     let facts = Facts {
         live,
@@ -122,7 +121,7 @@ pub(super) async fn decide(
 }
 
 /// The answer of a decision that an earlier try has written already.
-async fn landed(
+pub(super) async fn landed(
     connection: &impl ConnectionTrait,
     live: Option<LiveRun>,
     ids: Ids,
@@ -157,55 +156,75 @@ fn row_lock(connection: &impl ConnectionTrait) -> &'static str {
     for_update(connection)
 }
 
-/// A row of `flow_runs`, as far as decisions need it.
-struct Row {
+/// What a decision depends on beside the live row.
+pub(super) struct Read {
     run: Final,
     flow: FlowId,
     /// The last decision about the run.
-    decision: Option<Uuid>,
+    pub(super) decision: Option<Uuid>,
+    votes: Vec<Vote>,
+    /// The clock, after the lock.
+    now: Micros,
 }
 
-async fn read_run(connection: &impl ConnectionTrait, deciding: &Deciding) -> Res<Option<Row>> {
-    let sql = "SELECT flow_id, status, approval_status, plan_hash, approved_hash, epoch, round, decision \
-         FROM flow_runs WHERE id = $1 AND organization_id = $2";
+/// Reads all of it in one statement; none if there is no such run.
+pub(super) async fn read(
+    connection: &impl ConnectionTrait,
+    deciding: &Deciding,
+) -> Res<Option<Read>> {
+    let sql = format!(
+        "SELECT {}, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, f.epoch, \
+           f.round, f.decision, a.approver, a.plan_hash, a.decision \
+         FROM flow_runs f LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = -1 \
+         WHERE f.id = $1 AND f.organization_id = $2",
+        crate::db::clock(connection),
+    );
     let values = [deciding.run.0.into(), deciding.organization.0.into()];
-    let Some(row) = one(connection, sql, values).await? else {
+    let mut read: Option<Read> = None;
+    for row in all(connection, sql, values).await? {
+        let mut row = Reader::new(&row);
+        let now = match row.time()? {
+            Some(now) => now,
+            None => crate::db::now(connection).await?,
+        };
+        let flow = row.id()?;
+        let run = Final {
+            status: row.word()?,
+            approval_status: row.maybe_word()?,
+            plan_hash: row.word()?,
+            approved_hash: row.maybe_word()?,
+            epoch: row.get()?,
+            round: row.small()?,
+        };
+        let decision = row.get()?;
+        let vote = vote(&mut row)?;
+        read.get_or_insert_with(|| Read {
+            run,
+            flow,
+            decision,
+            votes: Vec::new(),
+            now,
+        })
+        .votes
+        .extend(vote);
+    }
+    Ok(read)
+}
+
+/// The vote in the last columns, if there is one.
+fn vote(row: &mut Reader<'_>) -> Res<Option<Vote>> {
+    let Some(approver) = row.maybe_id::<UserId>()? else {
         return Ok(None);
     };
-    let mut row = Reader::new(&row);
-    let flow = row.id()?;
-    let run = Final {
-        status: row.word()?,
-        approval_status: row.maybe_word()?,
+    Ok(Some(Vote {
+        approver,
         plan_hash: row.word()?,
-        approved_hash: row.maybe_word()?,
-        epoch: row.get()?,
-        round: row.small()?,
-    };
-    Ok(Some(Row {
-        run,
-        flow,
-        decision: row.get()?,
+        kind: match row.get::<String>()?.as_str() {
+            "approve" => VoteKind::Approve,
+            "reject" => VoteKind::Reject,
+            other => return Err(StoreError::Refused(format!("`{other}` is no vote"))),
+        },
     }))
-}
-
-async fn votes(connection: &impl ConnectionTrait, run: RunId) -> Res<Vec<Vote>> {
-    let sql = "SELECT approver, plan_hash, decision FROM approvals WHERE run_id = $1 AND idx = -1";
-    let rows = all(connection, sql, [run.0.into()]).await?;
-    rows.iter()
-        .map(|row| {
-            let mut row = Reader::new(row);
-            Ok(Vote {
-                approver: row.id::<UserId>()?,
-                plan_hash: row.word()?,
-                kind: match row.get::<String>()?.as_str() {
-                    "approve" => VoteKind::Approve,
-                    "reject" => VoteKind::Reject,
-                    other => return Err(StoreError::Refused(format!("`{other}` is no vote"))),
-                },
-            })
-        })
-        .collect()
 }
 
 /// The live row a retry starts from.
@@ -229,163 +248,4 @@ fn fresh(deciding: &Deciding, run: &Final, flow: FlowId, terms: &Terms) -> LiveR
         approved_hash: run.approved_hash,
         plan_v: terms.plan_v,
     }
-}
-
-async fn apply(
-    connection: &impl ConnectionTrait,
-    deciding: &Deciding,
-    facts: &Facts,
-    change: Change,
-    now: Micros,
-    ids: Ids,
-) -> Res<Decided> {
-    let run = deciding.run;
-    if !write_live(connection, run, facts.live.as_ref(), change.live.as_ref()).await? {
-        // Another retry put its row in first: maybe an earlier try of this one.
-        let row = read_run(connection, deciding).await?;
-        if row.is_some_and(|row| row.decision == Some(ids.decision)) {
-            return landed(connection, change.live, ids).await;
-        }
-        return Ok(Decided::Refused(Refused::Conflict(
-            "The flow run has not ended yet".to_owned(),
-        )));
-    }
-    write_run(connection, run, &change, ids.decision).await?;
-    if let Some(vote) = &change.vote {
-        write_vote(connection, deciding, vote, now, ids.vote).await?;
-    }
-    if change.new_round {
-        open_round(connection, run, facts.run.round).await?;
-    }
-    if let Some(body) = &change.body {
-        ending::write_result(connection, run, deciding.organization, body, now).await?;
-    }
-    let epoch = facts
-        .live
-        .as_ref()
-        .map_or(facts.run.epoch, |live| live.epoch);
-    let message = |kind: &&str| outbox::message(kind, deciding.organization, run, epoch, now);
-    let mut messages: Vec<Message> = change.events.iter().map(message).collect();
-    if let Some(first) = messages.first_mut() {
-        first.id = ids.message;
-    }
-    outbox::insert(connection, &messages).await?;
-    let poke = change
-        .live
-        .as_ref()
-        .and_then(|live| live.owner)
-        .filter(|_| change.poke);
-    Ok(Decided::Done {
-        live: change.live.map(Box::new),
-        outbox: messages,
-        poke,
-    })
-}
-
-/// Whether the live row is now as it should be; false only if another one took its place.
-async fn write_live(
-    connection: &impl ConnectionTrait,
-    run: RunId,
-    before: Option<&LiveRun>,
-    after: Option<&LiveRun>,
-) -> Res<bool> {
-    match (before, after) {
-        (before, after) if before == after => {}
-        (_, None) => {
-            let sql = "DELETE FROM live_runs WHERE run_id = $1";
-            execute(connection, sql, [run.0.into()]).await?;
-        }
-        (None, Some(after)) => {
-            return Ok(INSERT_LIVE.run(connection, live_values(after)).await? == 1);
-        }
-        (Some(_), Some(after)) => {
-            let sql = "UPDATE live_runs SET phase = $1, intent = $2, inbox_seq = $3, wake_at = $4, \
-                 ready_at = $5, deadline_at = $6, approved_hash = $7 WHERE run_id = $8";
-            let values: [Value; 8] = [
-                after.phase.as_str().into(),
-                after.intent.map(row::intent_word).into(),
-                after.inbox_seq.into(),
-                time(after.wake_at),
-                time(after.ready_at),
-                time(after.deadline_at),
-                after.approved_hash.map(|hash| hash.to_string()).into(),
-                run.0.into(),
-            ];
-            execute(connection, sql, values).await?;
-        }
-    }
-    Ok(true)
-}
-
-async fn write_run(
-    connection: &impl ConnectionTrait,
-    run: RunId,
-    change: &Change,
-    decision: Uuid,
-) -> Res<()> {
-    let after = &change.run;
-    let sql = "UPDATE flow_runs SET status = $1, approval_status = $2, approved_hash = $3, round = $4, \
-         end_time = $5, reason = $6, decision = $7 WHERE id = $8";
-    let values: [Value; 8] = [
-        after.status.as_str().into(),
-        after.approval_status.map(|status| status.as_str()).into(),
-        after.approved_hash.map(|hash| hash.to_string()).into(),
-        small(after.round),
-        time(after.end_time),
-        after.reason.as_ref().map(ToString::to_string).into(),
-        decision.into(),
-        run.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
-}
-
-/// The vote of a person on a plan; their last one counts.
-async fn write_vote(
-    connection: &impl ConnectionTrait,
-    deciding: &Deciding,
-    vote: &Vote,
-    now: Micros,
-    id: Uuid,
-) -> Res<()> {
-    let decision = match vote.kind {
-        VoteKind::Approve => "approve",
-        VoteKind::Reject => "reject",
-    };
-    let sql = "INSERT INTO approvals (id, run_id, idx, item, stage, approver, approver_email, plan_hash, \
-           decision, comment, way, at) VALUES ($1, $2, -1, -1, 0, $3, $4, $5, $6, $7, $8, $9) \
-         ON CONFLICT (run_id, idx, item, plan_hash, stage, approver) DO UPDATE SET \
-           decision = excluded.decision, comment = excluded.comment, way = excluded.way, at = excluded.at";
-    let values: [Value; 9] = [
-        id.into(),
-        deciding.run.0.into(),
-        vote.approver.0.into(),
-        deciding.actor.email.clone().into(),
-        vote.plan_hash.to_string().into(),
-        decision.into(),
-        deciding.comment.clone().into(),
-        deciding.actor.way.into(),
-        now.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
-}
-
-/// A new round: what did not complete makes way and is tried again, what was skipped is decided anew.
-/// Attempts are counted over all rounds, so a row that tells of one stays.
-async fn open_round(connection: &impl ConnectionTrait, run: RunId, ended: u32) -> Res<()> {
-    let sql = "INSERT INTO task_attempts (run_id, idx, item, round, attempt, start_time, end_time, error) \
-         SELECT run_id, idx, item, $1, attempt, start_time, end_time, error FROM task_runs \
-         WHERE run_id = $2 AND status IN ('failed', 'cancelled') AND attempt > 0 \
-         ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING";
-    execute(connection, sql, [small(ended), run.0.into()]).await?;
-    let sql = "DELETE FROM task_runs WHERE run_id = $1 AND status = 'skipped' AND attempt = 0";
-    execute(connection, sql, [run.0.into()]).await?;
-    let sql = "UPDATE task_runs SET status = 'pending', attempts_before = attempt, start_time = NULL, \
-         end_time = NULL, due_at = NULL, result = NULL, result_size = NULL, error = NULL \
-         WHERE run_id = $1 AND status <> 'completed'";
-    execute(connection, sql, [run.0.into()]).await?;
-    let sql = "DELETE FROM flow_results WHERE run_id = $1";
-    execute(connection, sql, [run.0.into()]).await?;
-    Ok(())
 }

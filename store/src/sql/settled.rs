@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::decide::{self, Ids, Terms};
+use crate::outlet::count_ends;
 use crate::{Db, Decided, Deciding, Res, StoreError};
 
 /// Tries of a decision that others are in the way of.
@@ -23,7 +24,12 @@ pub(super) async fn decide(db: &Db, deciding: &Deciding, terms: Terms) -> Res<De
         tries += 1;
         let error = match once(db, deciding, terms, ids).await {
             Err(error) => error,
-            answer => return answer,
+            Ok(decided) => {
+                if let Decided::Done { outbox, .. } = &decided {
+                    count_ends(outbox);
+                }
+                return Ok(decided);
+            }
         };
         if matches!(error, StoreError::Unknown(_)) {
             doubt = Some(error.clone());

@@ -8,7 +8,7 @@ use neena_engine::{Json, Micros};
 use sea_orm::ConnectionTrait;
 
 use super::row::{LIVE, Reader, live, small};
-use super::{all, execute, keeper, outbox};
+use super::{all, execute, for_update, keeper, outbox};
 use crate::seam::GIVEN_BACK;
 use crate::{Beat, Held, Hosts, Member, Res, StoreError, WorkerCard};
 
@@ -96,7 +96,10 @@ pub(super) async fn leave(connection: &impl ConnectionTrait, worker: WorkerId) -
     )
     .await?;
     let sql = format!(
-        "UPDATE live_runs SET {}, claims = 0 WHERE owner = $2 RETURNING run_id, organization_id, epoch",
+        "WITH held AS MATERIALIZED (SELECT run_id FROM live_runs WHERE owner = $2 ORDER BY run_id{}) \
+         UPDATE live_runs SET {}, claims = 0 WHERE owner = $2 AND run_id IN (SELECT run_id FROM held) \
+         RETURNING run_id, organization_id, epoch",
+        for_update(connection),
         keeper::FREED
     );
     let freed = all(connection, sql, [now.0.into(), worker.0.into()]).await?;
