@@ -3,35 +3,29 @@
 //! Runs are approved before any worker is there. Times are those that the workers recorded: from the first
 //! start to the last end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
-use futures_util::FutureExt;
+use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
-use neena::{Backends, Broker, Database, Node, Options, Role};
+use neena::{Node, Options, Role};
 use neena_engine::flow::{Catalogue, Flow, FlowSpec, OperationSpec, Retry, TriggerRule, built_ins};
-use neena_engine::ids::{FlowRequestId, RunId, UserId};
 use neena_engine::plan::Graph;
-use neena_engine::run::{Actor, Decision};
-use neena_store::{Decided, Deciding, NewRun, insert_run};
-use sea_orm::{ConnectionTrait, Database as Admin, DatabaseBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use serde::Serialize;
 use serde_json::{Map, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use uuid::Uuid;
 
-use crate::machine::plan;
+use crate::runs;
+use crate::stack::{MASTER_KEY, Servers};
 
 /// Task slots of each worker.
 const SLOTS: usize = 8;
 /// How long a task waits.
 const TASK: Duration = Duration::from_millis(100);
-/// Signs tasks that travel between the processes of one measurement.
-const MASTER_KEY: &str = "a key for one measurement on one machine only";
 
 /// What a number of workers made of the same work.
 #[derive(Debug, Serialize)]
@@ -52,40 +46,37 @@ impl Scaled {
     }
 }
 
-/// Servers that measurements may use: each makes a database and queues of its own there.
-#[derive(Clone, Debug)]
-pub struct Servers {
-    pub database_url: String,
-    pub amqp_url: String,
-    /// The program whose workers are measured.
-    pub program: PathBuf,
-}
-
 /// `runs` runs of one task each, on each number of workers.
 pub async fn narrow(
     servers: &Servers,
-    runs: usize,
+    program: &Path,
+    count_of_runs: usize,
     workers: &[usize],
 ) -> anyhow::Result<Vec<Scaled>> {
     let mut figures = Vec::new();
     for count in workers {
-        let cluster = Cluster::new(servers).await?;
+        let cluster = Cluster::new(servers, program).await?;
         let graph = sleeps(1)?;
-        for _ in 0..runs {
-            cluster.approved(&graph).await?;
+        for _ in 0..count_of_runs {
+            runs::approved(&cluster.node, &graph).await?;
         }
-        figures.push(cluster.measure("narrow", *count, runs).await?);
+        figures.push(cluster.measure("narrow", *count, count_of_runs).await?);
     }
     Ok(figures)
 }
 
 /// One run of so many tasks at once.
-pub async fn wide(servers: &Servers, tasks: u32, workers: usize) -> anyhow::Result<Scaled> {
-    let cluster = Cluster::new(servers).await?;
+pub async fn wide(
+    servers: &Servers,
+    program: &Path,
+    tasks: u32,
+    workers: usize,
+) -> anyhow::Result<Scaled> {
+    let cluster = Cluster::new(servers, program).await?;
     let processes = cluster.workers(workers).await?;
     // They hear of each other with their beats.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    cluster.approved(&sleeps(tasks)?).await?;
+    runs::approved(&cluster.node, &sleeps(tasks)?).await?;
     let figure = cluster.finished("wide", workers, tasks as usize).await;
     stop(processes).await?;
     figure
@@ -126,36 +117,19 @@ fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
 }
 
 /// A database and a broker's queues of its own, and a process that approves.
-struct Cluster {
+struct Cluster<'a> {
     node: Node,
     environment: Vec<(&'static str, String)>,
-    program: PathBuf,
+    program: &'a Path,
 }
 
-impl Cluster {
-    async fn new(servers: &Servers) -> anyhow::Result<Cluster> {
-        let name = format!("bench_{}", Uuid::now_v7().simple());
-        let admin = Admin::connect(servers.database_url.clone()).await?;
-        admin
-            .execute_unprepared(&format!("CREATE DATABASE {name}"))
-            .await?;
-        admin.close().await?;
-        let (base, _) = servers
-            .database_url
-            .rsplit_once('/')
-            .context("the database's address names no database")?;
-        let url = format!("{base}/{name}");
-        let backends = Backends {
-            database: Database::Postgres { url: url.clone() },
-            broker: Broker::Rabbit {
-                name: "neena-bench".to_owned(),
-                url: servers.amqp_url.clone(),
-                prefix: name.clone(),
-                master_key: Some(MASTER_KEY.to_owned()),
-            },
-            wait: Duration::from_secs(10),
-        };
-        backends.open().await?.migrate().await?;
+impl<'a> Cluster<'a> {
+    async fn new(servers: &Servers, program: &'a Path) -> anyhow::Result<Cluster<'a>> {
+        let own = servers.own().await?;
+        let backends = own.backends();
+        let db = backends.open().await?;
+        db.migrate().await?;
+        db.close().await;
         let node = Node::start(Options {
             backends,
             role: Role::Api,
@@ -165,50 +139,19 @@ impl Cluster {
         Ok(Cluster {
             node,
             environment: vec![
-                ("NEENA_DATABASE_URL", url),
-                ("NEENA_AMQP_URL", servers.amqp_url.clone()),
-                ("NEENA_AMQP_PREFIX", name),
+                ("NEENA_DATABASE_URL", own.database_url),
+                ("NEENA_AMQP_URL", own.amqp_url),
+                ("NEENA_AMQP_PREFIX", own.prefix),
                 ("NEENA_MASTER_KEY", MASTER_KEY.to_owned()),
                 ("NEENA_WORKER_CONCURRENCY", SLOTS.to_string()),
                 ("NEENA_LOG", "warn".to_owned()),
             ],
-            program: servers.program.clone(),
+            program,
         })
     }
 
-    async fn approved(&self, graph: &Arc<Graph>) -> anyhow::Result<RunId> {
-        let plan = plan(graph)?;
-        let (organization, run) = (plan.head.organization.into(), RunId(Uuid::now_v7()));
-        let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
-        self.node
-            .db
-            .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
-            .await?;
-        let actor = Actor {
-            user: UserId(Uuid::nil()),
-            email: "bench".into(),
-            way: "bench",
-        };
-        let deciding = Deciding {
-            run,
-            organization,
-            decision: Decision::Approve {
-                actor: actor.clone(),
-                plan_hash: None,
-            },
-            actor,
-            comment: None,
-            code_current: true,
-        };
-        match self.node.store.decide(&deciding).await? {
-            Decided::Done { outbox, .. } => self.node.outlet.hand(outbox),
-            other => bail!("the approval ended as {other:?}"),
-        }
-        Ok(run)
-    }
-
     async fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
-        try_join_all((0..count).map(|_| worker(&self.program, &self.environment))).await
+        try_join_all((0..count).map(|_| worker(self.program, &self.environment))).await
     }
 
     async fn measure(

@@ -7,21 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
-use neena::{Backends, Broker, Database, Node, Options, Role, WorkerOptions};
+use neena::{Backends, Node, Options, Role, WorkerOptions};
 use neena_engine::flow::{Catalogue, Definition, Flow, FlowSpec, Kind, Parameter, built_ins};
-use neena_engine::ids::{FlowRequestId, RunId, TaskDefinitionId, UserId};
-use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
-use neena_engine::run::{Actor, Decision, Outcome, RunStatus, TaskKey};
+use neena_engine::ids::{RunId, TaskDefinitionId};
+use neena_engine::plan::Graph;
+use neena_engine::run::{Outcome, RunStatus, TaskKey};
 use neena_engine::{Hash, Json};
-use neena_store::entities::flow_run;
-use neena_store::{Decided, Deciding, Durability, NewRun, StoreError, insert_run};
+use neena_store::{Commits, StoreError};
 use neena_worker::executors::{Call, Executor, PythonHosts};
-use sea_orm::EntityTrait;
-use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::floor::Bare;
+use crate::{runs, stack};
 
 /// The steps that Python scenarios run: naive Fibonacci, as engines are usually compared by.
 const STEPS: &str = r#"
@@ -67,9 +65,20 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// One machine by itself.
     pub async fn start(python: &Path) -> anyhow::Result<Machine> {
         // Beside the build, not in a temporary file system that never syncs.
         let dir = tempfile::tempdir_in(std::env::current_dir()?)?;
+        let backends = stack::embedded(dir.path());
+        Machine::on(backends, python, dir).await
+    }
+
+    /// One process over these backends.
+    pub async fn on(
+        backends: Backends,
+        python: &Path,
+        dir: tempfile::TempDir,
+    ) -> anyhow::Result<Machine> {
         let steps = dir.path().join("bench.py");
         std::fs::write(&steps, STEPS)?;
         let worker = WorkerOptions {
@@ -82,14 +91,7 @@ impl Machine {
             integrations: vec![steps.clone()],
         };
         let node = Node::start(Options {
-            backends: Backends {
-                database: Database::Sqlite {
-                    path: dir.path().join("neena.db"),
-                    durability: Durability::Full,
-                },
-                broker: Broker::InProcess,
-                wait: Duration::ZERO,
-            },
+            backends,
             role: Role::All(worker),
             lease: Duration::from_secs(600),
         })
@@ -162,43 +164,16 @@ impl Machine {
 
     /// Makes a run, then measures from its approval to its end.
     pub async fn run(&self, graph: &Arc<Graph>) -> anyhow::Result<Sample> {
-        let plan = plan(graph)?;
-        let (organization, run) = (plan.head.organization.into(), RunId(Uuid::now_v7()));
-        let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan, None)?;
-        self.node
-            .db
-            .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
-            .await?;
-        let actor = Actor {
-            user: UserId(Uuid::nil()),
-            email: "bench".into(),
-            way: "bench",
-        };
-        let deciding = Deciding {
-            run,
-            organization,
-            decision: Decision::Approve {
-                actor: actor.clone(),
-                plan_hash: None,
-            },
-            actor,
-            comment: None,
-            code_current: true,
-        };
+        let run = runs::waiting(&self.node, graph).await?;
         let before = self.node.db.commits();
         let began = Instant::now();
-        match self.node.store.decide(&deciding).await? {
-            Decided::Done { outbox, .. } => self.node.outlet.hand(outbox),
-            other => bail!("the approval ended as {other:?}"),
+        runs::approve(&self.node, run).await?;
+        match runs::ended(&self.node, run).await? {
+            RunStatus::Completed => {}
+            status => bail!("the run ended as {status}"),
         }
-        self.ended(run).await?;
         let took = began.elapsed();
-        // A commit is seen before it is counted; the writer has counted it when it takes the next job.
-        self.node
-            .db
-            .lazy(|_| async { Ok::<(), StoreError>(()) }.boxed())
-            .await?;
-        let after = self.node.db.commits();
+        let after = self.commits().await?;
         Ok(Sample {
             took,
             durable: after.durable - before.durable,
@@ -206,44 +181,20 @@ impl Machine {
         })
     }
 
-    async fn ended(&self, run: RunId) -> anyhow::Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let row = flow_run::Entity::find_by_id(run.0)
-                .one(self.node.db.reader())
-                .await?;
-            let row = row.context("the run is gone")?;
-            match row.status.parse::<RunStatus>()? {
-                RunStatus::Completed => return Ok(()),
-                status if status.is_final() => bail!("the run ended as {status}"),
-                _ if Instant::now() > deadline => bail!("the run does not end"),
-                // The timer's resolution: a millisecond, on average half of one too much.
-                _ => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
-        }
+    /// Commits so far, one more lazy one included.
+    pub async fn commits(&self) -> anyhow::Result<Commits> {
+        // A commit is seen before it is counted; the writer has counted it when it takes the next job.
+        self.node
+            .db
+            .lazy(|_| async { Ok::<(), StoreError>(()) }.boxed())
+            .await?;
+        Ok(self.node.db.commits())
     }
-}
 
-/// The plan of a measured run.
-pub fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
-    let head = Head {
-        v: PLAN_V,
-        organization: Uuid::nil(),
-        flow: Uuid::nil(),
-        flow_name: "bench".into(),
-        flow_version: 1,
-        graph: graph.hash(),
-        request: RequestCopy {
-            instructions: "measure".into(),
-            name: None,
-            metadata: Map::new().into(),
-        },
-        triggered_by: "bench".into(),
-        policy: Policy { count: 1 },
-    };
-    let plan = Plan::make(graph.clone(), head)
-        .map_err(|faults| anyhow::anyhow!("the plan has faults: {faults:?}"))?;
-    Ok(Arc::new(plan))
+    #[cfg(test)]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
 }
 
 fn python_step(method: &str, pure: bool, digest: &str) -> Definition {

@@ -8,7 +8,9 @@ mod cluster;
 mod floor;
 mod machine;
 mod report;
+mod runs;
 mod scenario;
+mod stack;
 
 use anyhow::Context;
 use clap::Parser;
@@ -63,13 +65,13 @@ async fn main() -> anyhow::Result<()> {
 
 /// How 1,000 runs of one task, and one run of 400 tasks, spread over workers.
 async fn scale(options: &Options) -> anyhow::Result<()> {
-    let servers = cluster::Servers {
+    let servers = stack::Servers {
         database_url: options.database_url.clone().context("no database")?,
         amqp_url: options.amqp_url.clone().context("no broker")?,
-        program: std::env::current_exe()?.with_file_name("neena"),
     };
-    let mut figures = cluster::narrow(&servers, 1_000, &[1, 2, 4]).await?;
-    figures.push(cluster::wide(&servers, 400, 4).await?);
+    let program = std::env::current_exe()?.with_file_name("neena");
+    let mut figures = cluster::narrow(&servers, &program, 1_000, &[1, 2, 4]).await?;
+    figures.push(cluster::wide(&servers, &program, 400, 4).await?);
     if options.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
@@ -79,24 +81,4 @@ async fn scale(options: &Options) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    /// The promise behind the figures: how many durable commits a run costs, approval included.
-    #[tokio::test]
-    async fn a_run_costs_as_many_durable_commits_as_promised() -> anyhow::Result<()> {
-        let python = std::env::var_os("NEENA_PYTHON").unwrap_or_else(|| "python3".into());
-        let machine = machine::Machine::start(&PathBuf::from(python)).await?;
-        for scenario in scenario::choose(&[])? {
-            let figure = scenario.measure(&machine, 3).await?;
-            assert_eq!(
-                figure.durable_commits, scenario.commits,
-                "{}",
-                scenario.name
-            );
-        }
-        machine.stop().await
-    }
-}
+mod commits;

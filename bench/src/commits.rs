@@ -1,0 +1,132 @@
+//! The promise behind the figures: how many durable commits each path costs, on every stack there is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use neena_engine::flow::{FlowSpec, OperationSpec, Retry, TriggerRule};
+use neena_engine::plan::Graph;
+use neena_engine::run::RunStatus;
+use serde_json::{Map, json};
+
+use crate::machine::Machine;
+use crate::stack::Servers;
+use crate::{runs, scenario};
+
+/// One machine by itself and, where the tests have servers, one process over those.
+async fn machines() -> anyhow::Result<Vec<(&'static str, Machine)>> {
+    let python = std::env::var_os("NEENA_PYTHON").unwrap_or_else(|| "python3".into());
+    let python = PathBuf::from(python);
+    let mut machines = vec![("embedded", Machine::start(&python).await?)];
+    if let Some(servers) = Servers::of_tests() {
+        let dir = tempfile::tempdir_in(std::env::current_dir()?)?;
+        let backends = servers.own().await?.backends();
+        machines.push(("cluster", Machine::on(backends, &python, dir).await?));
+    }
+    Ok(machines)
+}
+
+#[tokio::test]
+async fn a_run_costs_as_many_durable_commits_as_promised() -> anyhow::Result<()> {
+    for (stack, machine) in machines().await? {
+        for scenario in scenario::choose(&[])? {
+            let figure = scenario.measure(&machine, 3).await?;
+            let name = scenario.name;
+            ensure!(
+                figure.durable_commits == scenario.commits,
+                "{stack}, {name}: {} instead of {}",
+                figure.durable_commits,
+                scenario.commits
+            );
+        }
+        machine.stop().await?;
+    }
+    Ok(())
+}
+
+/// One task that sleeps.
+fn sleeping(machine: &Machine, seconds: f64) -> anyhow::Result<Arc<Graph>> {
+    let operation = OperationSpec {
+        name: "wait".into(),
+        task_definition: machine.definition("core.sleep"),
+        index: 0,
+        instruction: None,
+        arguments: Some(Map::from_iter([("seconds".to_owned(), json!(seconds))])),
+        when: None,
+        trigger_rule: TriggerRule::AllSuccess,
+        retry: Retry::NONE,
+        timeout_ms: None,
+    };
+    machine.graph(FlowSpec {
+        name: "waits".into(),
+        task_operations: vec![operation],
+        ..FlowSpec::default()
+    })
+}
+
+#[tokio::test]
+async fn making_approving_and_cancelling_cost_a_durable_commit_each() -> anyhow::Result<()> {
+    for (stack, machine) in machines().await? {
+        let node = machine.node();
+        let graph = sleeping(&machine, 60.0)?;
+        let mut durable = machine.commits().await?.durable;
+        let mut since = async || -> anyhow::Result<u64> {
+            let now = machine.commits().await?.durable;
+            Ok(now - std::mem::replace(&mut durable, now))
+        };
+        let run = runs::waiting(node, &graph).await?;
+        ensure!(since().await? == 1, "{stack}: making a run");
+        runs::cancel(node, run).await?;
+        ensure!(since().await? == 1, "{stack}: cancelling what never ran");
+        let run = runs::waiting(node, &graph).await?;
+        since().await?;
+        runs::approve(node, run).await?;
+        started(&machine, run).await?;
+        ensure!(
+            since().await? == 1,
+            "{stack}: approving, to the first start"
+        );
+        runs::cancel(node, run).await?;
+        let status = runs::ended(node, run).await?;
+        ensure!(status == RunStatus::Cancelled, "it ended as {status}");
+        closed(&machine, run).await?;
+        ensure!(
+            since().await? == 2,
+            "{stack}: cancelling what runs, and its close"
+        );
+        machine.stop().await?;
+    }
+    Ok(())
+}
+
+/// Waits until a worker holds the run.
+async fn started(machine: &Machine, run: neena_engine::ids::RunId) -> anyhow::Result<()> {
+    live(machine, run, Some("running")).await
+}
+
+/// Waits until nothing of the run is left to be cleaned up.
+async fn closed(machine: &Machine, run: neena_engine::ids::RunId) -> anyhow::Result<()> {
+    live(machine, run, None).await
+}
+
+async fn live(
+    machine: &Machine,
+    run: neena_engine::ids::RunId,
+    phase: Option<&str>,
+) -> anyhow::Result<()> {
+    use neena_store::entities::live_run;
+    use sea_orm::EntityTrait;
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let row = live_run::Entity::find_by_id(run.0)
+            .one(machine.node().db.reader())
+            .await?;
+        if row.map(|row| row.phase).as_deref() == phase {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the run never was {phase:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

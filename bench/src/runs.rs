@@ -1,0 +1,117 @@
+//! Making, deciding and awaiting runs, without the API in between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::FutureExt;
+use neena::Node;
+use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId};
+use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::run::{Actor, Decision, RunStatus};
+use neena_store::entities::flow_run;
+use neena_store::{Decided, Deciding, NewRun, insert_run};
+use sea_orm::EntityTrait;
+use serde_json::Map;
+use uuid::Uuid;
+
+/// A run of the graph that waits for approval.
+pub async fn waiting(node: &Node, graph: &Arc<Graph>) -> anyhow::Result<RunId> {
+    let run = RunId(Uuid::now_v7());
+    let new = NewRun::new(run, FlowRequestId(Uuid::now_v7()), plan(graph)?, None)?;
+    node.db
+        .unit(move |tx| async move { insert_run(tx, &new).await }.boxed())
+        .await?;
+    Ok(run)
+}
+
+/// A run of the graph, approved.
+pub async fn approved(node: &Node, graph: &Arc<Graph>) -> anyhow::Result<RunId> {
+    let run = waiting(node, graph).await?;
+    approve(node, run).await?;
+    Ok(run)
+}
+
+pub async fn approve(node: &Node, run: RunId) -> anyhow::Result<()> {
+    let decision = Decision::Approve {
+        actor: actor(),
+        plan_hash: None,
+    };
+    decide(node, run, decision).await
+}
+
+#[cfg(test)]
+pub async fn cancel(node: &Node, run: RunId) -> anyhow::Result<()> {
+    decide(node, run, Decision::Cancel { actor: actor() }).await
+}
+
+async fn decide(node: &Node, run: RunId, decision: Decision) -> anyhow::Result<()> {
+    let deciding = Deciding {
+        run,
+        organization: OrganizationId(Uuid::nil()),
+        decision,
+        actor: actor(),
+        comment: None,
+        code_current: true,
+    };
+    match node.store.decide(&deciding).await? {
+        Decided::Done { outbox, poke, .. } => {
+            node.outlet.hand(outbox);
+            if let Some(worker) = poke {
+                node.bus.poke(worker, run).await;
+            }
+            Ok(())
+        }
+        other => bail!("the decision ended as {other:?}"),
+    }
+}
+
+/// Waits for the run's end.
+pub async fn ended(node: &Node, run: RunId) -> anyhow::Result<RunStatus> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let status = status(node, run).await?;
+        if status.is_final() {
+            return Ok(status);
+        }
+        ensure!(Instant::now() < deadline, "the run does not end");
+        // The timer's resolution: a millisecond, on average half of one too much.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+pub async fn status(node: &Node, run: RunId) -> anyhow::Result<RunStatus> {
+    let row = flow_run::Entity::find_by_id(run.0)
+        .one(node.db.reader())
+        .await?;
+    Ok(row.context("the run is gone")?.status.parse()?)
+}
+
+fn actor() -> Actor {
+    Actor {
+        user: UserId(Uuid::nil()),
+        email: "bench".into(),
+        way: "bench",
+    }
+}
+
+fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
+    let head = Head {
+        v: PLAN_V,
+        organization: Uuid::nil(),
+        flow: Uuid::nil(),
+        flow_name: "bench".into(),
+        flow_version: 1,
+        graph: graph.hash(),
+        request: RequestCopy {
+            instructions: "measure".into(),
+            name: None,
+            metadata: Map::new().into(),
+        },
+        triggered_by: "bench".into(),
+        policy: Policy { count: 1 },
+    };
+    let plan = Plan::make(graph.clone(), head)
+        .map_err(|faults| anyhow::anyhow!("the plan has faults: {faults:?}"))?;
+    Ok(Arc::new(plan))
+}
