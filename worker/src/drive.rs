@@ -58,6 +58,8 @@ pub(crate) struct Drive {
     wake: Option<Instant>,
     drain: Option<Instant>,
     handed_back: bool,
+    /// Whether the record that ends the hold gives the run back.
+    yields: bool,
     /// Whether the worker stops: then others are told of what it gives back.
     stopping: bool,
     unstarted: Vec<TaskKey>,
@@ -103,6 +105,7 @@ impl Drive {
             wake: None,
             drain: None,
             handed_back: false,
+            yields: false,
             stopping: false,
             unstarted: Vec::new(),
             claimed: false,
@@ -222,6 +225,7 @@ impl Drive {
         self.record.urgent |= record.urgent;
         if record.then != Then::Hold {
             self.last = Some(record.seq);
+            self.yields = record.then == Then::Yield;
             self.record.then = record.then;
         }
     }

@@ -15,7 +15,7 @@ impl Drive {
     /// Tells others at once of a run that a stopping worker gave back: the message of the outbox waits a
     /// little, so that nobody takes and gives back in a circle.
     pub(super) async fn pass_on(&self) {
-        if !(self.stopping && self.handed_back) {
+        if !(self.stopping && self.yields) {
             return;
         }
         let hint = Message {
