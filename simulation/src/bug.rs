@@ -21,11 +21,13 @@ pub enum Bug {
     ConfirmedUnpublished,
     /// Tasks with an effect are planned as pure.
     EffectsRunAhead,
+    /// A new connection does not tell that lazy commits may be lost.
+    ReconnectsSilently,
 }
 
 impl Bug {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Bug); 22] = [
+    pub const ALL: [(&'static str, Bug); 23] = [
         ("no-fence", Bug::Store(Flaw::NoFence)),
         ("outcomes-replaced", Bug::Store(Flaw::OutcomesReplaced)),
         ("parks-blindly", Bug::Store(Flaw::ParksBlindly)),
@@ -48,6 +50,7 @@ impl Bug {
         ("published-before-commit", Bug::PublishedBeforeCommit),
         ("confirmed-unpublished", Bug::ConfirmedUnpublished),
         ("effects-run-ahead", Bug::EffectsRunAhead),
+        ("reconnects-silently", Bug::ReconnectsSilently),
     ];
 
     /// The one of that name.

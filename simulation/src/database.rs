@@ -22,6 +22,8 @@ pub(crate) struct Database {
     process: Arc<Process>,
     /// The newest claims this process was told of.
     claims: Mutex<BTreeMap<RunId, ClaimId>>,
+    /// Claims under which something was committed lazily, and how often the database had crashed then.
+    lazily: Arc<Mutex<BTreeMap<ClaimId, u64>>>,
 }
 
 /// What a verb does to the tables.
@@ -47,6 +49,7 @@ impl Database {
             world,
             process,
             claims: Mutex::default(),
+            lazily: Arc::default(),
         }
     }
 

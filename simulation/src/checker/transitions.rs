@@ -121,6 +121,14 @@ impl Checker {
         {
             self.claims.insert(claim, self.commits);
         }
+        if let (Some(was), Some(is)) = (&before.live, &after.live)
+            && was.owner.is_some()
+            && is.owner.is_none()
+        {
+            // Who gives a run back may say so at once.
+            let told = (Message::RESUMED.to_owned(), run, is.epoch);
+            self.told.insert(told);
+        }
         let let_go = |seen: &Seen| seen.live.as_ref().is_some_and(|live| live.owner.is_none());
         match by {
             By::Owner(_) if let_go(after) && !let_go(before) => drop(self.deaths.remove(&run)),

@@ -1,5 +1,6 @@
 //! The verbs, each watched by the checker as it is done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, History, Phase, TaskStatus};
 use neena_store::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, Verdict,
-    Which, WorkerCard,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, StoreError,
+    Verdict, Which, WorkerCard,
 };
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{Database, Kind, at_once};
@@ -138,7 +140,11 @@ impl Store for Database {
 
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         let (batch, number) = (batch.clone(), self.process.number);
-        let committed = self.write("commit", move |world| commit(world, &batch, number));
+        let lazily = self.lazily.clone();
+        let committed = self.write("commit", move |world| {
+            nothing_lost(world, &batch, &lazily)?;
+            commit(world, &batch, number)
+        });
         let mut verdicts = committed.await?;
         if self.world.has(Bug::CancelNotTold) {
             let closing = verdicts
@@ -258,6 +264,26 @@ impl Database {
             Ok(messages)
         })
         .await
+    }
+}
+
+/// A durable commit carries the lazy ones before it, unless the database crashed meanwhile: then the connection
+/// is a new one, which is said once, so that the journal writes them again.
+fn nothing_lost(world: &World, batch: &Batch, lazily: &Mutex<BTreeMap<ClaimId, u64>>) -> Res<()> {
+    let crashes = world.condition.lock().crashes;
+    let mut lazily = lazily.lock();
+    let mut lost = false;
+    for entry in &batch.entries {
+        if batch.durable {
+            let then = lazily.remove(&entry.claim);
+            lost |= then.is_some_and(|then| then != crashes);
+        } else {
+            lazily.entry(entry.claim).or_insert(crashes);
+        }
+    }
+    match lost && !world.has(Bug::ReconnectsSilently) {
+        true => Err(StoreError::Unavailable("connected anew".into())),
+        false => Ok(()),
     }
 }
 
