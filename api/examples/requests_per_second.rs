@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use neena_api::auth::local::{LocalToken, sign};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{ApiConfig, AppState, Connections, Parts, catalogue, router};
+use neena_api::{ApiConfig, AppState, Connections, Limits, Parts, catalogue, router};
 use neena_bus::InProcess;
 use neena_store::{Db, Durability, SqlStore};
 use serde_json::{Value, json};
@@ -73,8 +73,11 @@ async fn main() -> Result<(), Failure> {
                     audience: "neena".into(),
                 },
                 connections: Connections::default(),
+                limits: Limits::default(),
+                queue_prefix: "neena".into(),
             },
             hosting: None,
+            metrics: None,
         })),
     };
     let request = json!({"request_instructions": "Process this request."});

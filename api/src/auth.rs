@@ -10,7 +10,7 @@ mod secret;
 mod token;
 
 pub(crate) use accounts::Accounts;
-pub(crate) use bearer::authenticate;
+pub(crate) use bearer::{Guard, authenticate};
 pub use caller::Caller;
 pub use permission::{Permission, Permissions, UnknownPermission};
 pub use secret::{Secret, WeakSecret};

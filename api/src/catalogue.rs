@@ -27,6 +27,8 @@ pub const SYSTEM_EMAIL: &str = "system@neena.local";
 #[derive(Clone, Debug)]
 pub struct Registered {
     pub integration: integration::Model,
+    /// How its tasks are run.
+    pub kind: Kind,
     /// Those that are not deleted.
     pub definitions: Vec<task_definition::Model>,
 }
@@ -95,21 +97,32 @@ pub async fn upsert_built_ins(db: &Db) -> Result<(), ApiError> {
             }
         })
         .collect();
-    upsert(db, vec![(integration, definitions)], now).await?;
+    let rows = Rows {
+        integration,
+        kind: Kind::BuiltIn,
+        definitions,
+    };
+    upsert(db, vec![rows], now).await?;
     Ok(())
 }
 
-type Rows = (integration::Model, Vec<task_definition::Model>);
+/// What is to be registered.
+struct Rows {
+    integration: integration::Model,
+    kind: Kind,
+    definitions: Vec<task_definition::Model>,
+}
 
 async fn upsert(db: &Db, rows: Vec<Rows>, now: Micros) -> Result<Vec<Registered>, ApiError> {
     db.unit(move |tx| {
         async move {
             let mut registered = Vec::with_capacity(rows.len());
-            for (integration, definitions) in rows {
+            for rows in rows {
                 let (integration, definitions) =
-                    catalogue::register(tx, integration, definitions, now).await?;
+                    catalogue::register(tx, rows.integration, rows.definitions, now).await?;
                 registered.push(Registered {
                     integration,
+                    kind: rows.kind,
                     definitions,
                 });
             }

@@ -187,8 +187,13 @@ fn describe(operation: &mut Operation, access: Access) {
     }
     operation.responses.responses.extend([
         fail(
+            "429",
+            "Asked too often: come back after `Retry-After` seconds",
+            detail(),
+        ),
+        fail(
             "503",
-            "Overloaded: come back after `Retry-After` seconds",
+            "Overloaded, or the database is away or full: come back after `Retry-After` seconds",
             detail(),
         ),
         fail("401", "No token, or one that does not hold", detail()),

@@ -1,5 +1,7 @@
 //! The only place that knows status codes: every error of a handler becomes one `{"detail": …}` answer.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -45,15 +47,57 @@ pub enum ApiError {
     /// Faults of the body or the query, each with its place.
     #[error("{} faults", .0.len())]
     Invalid(Vec<Fault>),
-    /// Too much to do, or the database is away: later.
-    #[error("Overloaded; try again in a moment")]
-    Overloaded,
+    /// Not now: later.
+    #[error("{0}")]
+    Overloaded(Overload),
+    /// The caller asked for too much; not before so long.
+    #[error("Too many requests; try again later")]
+    TooMany(Duration),
     /// A fault of ours; logged where it is turned into an answer, never shown.
     #[error("{0}")]
     Internal(String),
     /// The answer that was given to the same request before (`Idempotency-Key`).
     #[error("answered before")]
     Repeated { status: StatusCode, body: String },
+}
+
+/// Why a request is not served now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    /// Too many are being served.
+    #[error("Overloaded; try again in a moment")]
+    Queue,
+    /// The database is away, or others are in the way. Nothing was written.
+    #[error("Overloaded; try again in a moment")]
+    Database,
+    /// The database has no room: it can still be read. Nothing was written.
+    #[error("The database is full; nothing was written")]
+    Full,
+    /// The database's answer was lost.
+    #[error(
+        "Whether it was done is not known; look, or ask again, a POST under the same Idempotency-Key"
+    )]
+    Unknown,
+}
+
+impl Overload {
+    /// Why, in a word, as metrics have it.
+    fn reason(self) -> &'static str {
+        match self {
+            Overload::Queue => "queue",
+            Overload::Database => "database",
+            Overload::Full => "full",
+            Overload::Unknown => "unknown",
+        }
+    }
+
+    /// After how many seconds it is worth asking again.
+    fn retry_after(self) -> u64 {
+        match self {
+            Overload::Queue | Overload::Database | Overload::Unknown => 1,
+            Overload::Full => 10,
+        }
+    }
 }
 
 impl ApiError {
@@ -65,16 +109,14 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
-        match error {
-            StoreError::Unavailable(_)
-            | StoreError::Full(_)
-            | StoreError::Unknown(_)
-            | StoreError::Busy(_) => {
-                tracing::warn!(%error, "the database did not take a request");
-                ApiError::Overloaded
-            }
-            StoreError::Refused(_) => ApiError::Internal(error.to_string()),
-        }
+        let overload = match error {
+            StoreError::Refused(_) => return ApiError::Internal(error.to_string()),
+            StoreError::Full(_) => Overload::Full,
+            StoreError::Unknown(_) => Overload::Unknown,
+            _ => Overload::Database,
+        };
+        tracing::warn!(%error, "the database did not take a request");
+        ApiError::Overloaded(overload)
     }
 }
 
@@ -102,11 +144,14 @@ impl IntoResponse for ApiError {
             ApiError::TooLarge(_) => detail(StatusCode::PAYLOAD_TOO_LARGE, &text),
             ApiError::NotJson(_) => detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text),
             ApiError::Invalid(faults) => invalid(faults),
-            ApiError::Overloaded => {
-                let mut response = detail(StatusCode::SERVICE_UNAVAILABLE, &text);
-                let seconds = HeaderValue::from_static("1");
-                response.headers_mut().insert(RETRY_AFTER, seconds);
-                response
+            ApiError::Overloaded(why) => {
+                metrics::counter!("neena_rejected_total", "reason" => why.reason()).increment(1);
+                later(StatusCode::SERVICE_UNAVAILABLE, &text, why.retry_after())
+            }
+            ApiError::TooMany(wait) => {
+                metrics::counter!("neena_rejected_total", "reason" => "rate").increment(1);
+                let part = u64::from(wait.subsec_nanos() > 0);
+                later(StatusCode::TOO_MANY_REQUESTS, &text, wait.as_secs() + part)
             }
             ApiError::Internal(cause) => {
                 tracing::error!(%cause, "a request failed inside");
@@ -127,6 +172,14 @@ impl IntoResponse for ApiError {
 pub(crate) fn json_text(status: StatusCode, body: String) -> Response {
     let kind = HeaderValue::from_static("application/json");
     (status, [(CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// An answer that says after how many seconds to come back.
+fn later(status: StatusCode, text: &str, seconds: u64) -> Response {
+    let mut response = detail(status, text);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// `{"detail": "…"}` with a status.

@@ -5,20 +5,25 @@ pub mod catalogue;
 pub mod config;
 pub mod error;
 pub mod hosting;
+pub mod metrics;
 
+mod admission;
 mod docs;
 mod drain;
 mod extract;
 mod observe;
 mod offload;
+mod pokes;
+mod readiness;
 mod routes;
 mod serve;
 mod state;
 mod surface;
 mod view;
 
-pub use config::{ApiConfig, Connections};
+pub use config::{ApiConfig, Connections, Limits};
 pub use hosting::Hosting;
+pub use metrics::Metrics;
 pub use serve::serve;
 pub use state::{AppState, Parts};
 pub use surface::router;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, Span, field};
@@ -29,15 +29,17 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",
         method = %request.method(),
-        route,
+        route = route.as_str(),
         request_id = id,
         status = field::Empty,
         latency_us = field::Empty,
     );
+    let method = word(request.method());
     let api = request.uri().path().starts_with(BASE);
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     finish(&span, response.status(), started);
+    count(method, route, response.status(), started);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
@@ -59,6 +61,26 @@ fn finish(span: &Span, status: StatusCode, started: Instant) {
     } else {
         tracing::info!("answered");
     }
+}
+
+/// By the route's template, never by what the client wrote: a label takes few values.
+fn count(method: &'static str, route: String, status: StatusCode, started: Instant) {
+    let status = status.as_u16().to_string();
+    metrics::histogram!("neena_http_request_seconds", "route" => route.clone())
+        .record(started.elapsed());
+    metrics::counter!(
+        "neena_http_requests_total", "method" => method, "route" => route, "status" => status
+    )
+    .increment(1);
+}
+
+/// The method as a label.
+fn word(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
 /// The client's id for the request if it is a plain word, else one of ours.

@@ -19,8 +19,9 @@ use crate::surface::Surface;
 /// Adds every route.
 pub(crate) fn all(surface: Surface) -> Surface {
     surface
-        .add(Public, routes!(health::alive))
-        .add(Public, routes!(health::ready))
+        .at_root(Public, routes!(health::alive))
+        .at_root(Public, routes!(health::ready))
+        .at_root(Needs(Admin), routes!(health::metrics))
         .add(AnyToken, routes!(users::current))
         .add(AnyToken, routes!(users::create_if_not_exists))
         .add(Needs(Write), routes!(flow_requests::create))

@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 /// within the grace period, and what is still open after it is cut.
 pub async fn serve(listener: TcpListener, app: AppState, stop: CancellationToken) {
     let limits = app.config().connections;
-    let service = TowerToHyperService::new(router(app));
+    let service = TowerToHyperService::new(router(app.clone()));
     let places = Arc::new(Semaphore::new(limits.most));
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -35,6 +35,7 @@ pub async fn serve(listener: TcpListener, app: AppState, stop: CancellationToken
         };
         tasks.spawn(connection.serve(stream, stop.clone(), cut.clone()));
     }
+    app.stopping();
     drop(listener);
     tasks.close();
     if tokio::time::timeout(limits.grace, tasks.wait())

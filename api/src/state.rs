@@ -6,9 +6,13 @@ use neena_bus::Bus;
 use neena_engine::ids::{RunId, WorkerId};
 use neena_store::{Db, Message, Outlet, Store};
 
+use crate::admission::Admission;
 use crate::auth::{Accounts, Verifier};
 use crate::config::ApiConfig;
 use crate::hosting::Hosting;
+use crate::metrics::Metrics;
+use crate::pokes::Pokes;
+use crate::readiness::{Probe, Readiness};
 use crate::routes::flow_runs::Orders;
 
 /// The parts the API is made of.
@@ -24,6 +28,8 @@ pub struct Parts {
     pub config: ApiConfig,
     /// Hosts what a sync names by path; none where this process runs no tasks.
     pub hosting: Option<Arc<dyn Hosting>>,
+    /// What `/metrics` shows; none where nothing is counted.
+    pub metrics: Option<Metrics>,
 }
 
 /// The state of the API.
@@ -36,17 +42,25 @@ struct State {
     verifier: Verifier,
     accounts: Accounts,
     orders: Orders,
+    admission: Admission,
+    pokes: Pokes,
+    probe: Probe,
 }
 
 impl AppState {
-    /// The state over `parts`.
+    /// The state over `parts`. Called within a runtime.
     pub fn new(parts: Parts) -> AppState {
         let verifier = Verifier::new(&parts.config.tokens);
+        let admission = Admission::new(&parts.config.limits);
+        let pokes = Pokes::through(Arc::clone(&parts.bus));
         AppState(Arc::new(State {
             parts,
             verifier,
             accounts: Accounts::new(),
             orders: Orders::new(),
+            admission,
+            pokes,
+            probe: Probe::default(),
         }))
     }
 
@@ -79,11 +93,37 @@ impl AppState {
         &self.0.orders
     }
 
-    /// Passes on what was committed: to the relay, and to the worker that should look again.
-    pub(crate) async fn announce(&self, messages: Vec<Message>, poke: Option<(WorkerId, RunId)>) {
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.0.parts.metrics.as_ref()
+    }
+
+    /// Whether requests can be served.
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let parts = &self.0.parts;
+        self.0.probe.look(&parts.db, parts.bus.as_ref()).await
+    }
+
+    /// From now on the process is stopping, and `/readyz` says so.
+    pub(crate) fn stopping(&self) {
+        self.0.probe.stop();
+    }
+
+    /// Passes on what was committed: to the relay, and to the worker that should look again. Never waits:
+    /// what finds no way now is found in the database later.
+    pub(crate) fn announce(&self, messages: Vec<Message>, poke: Option<(WorkerId, RunId)>) {
         self.0.parts.outlet.hand(messages);
         if let Some((worker, run)) = poke {
-            self.0.parts.bus.poke(worker, run).await;
+            self.0.pokes.send(worker, run);
         }
+        before_answer();
     }
+}
+
+/// A decision is committed, and its client not yet told.
+fn before_answer() {
+    fail::fail_point!("api.before_answer", |_| std::process::abort());
 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{OpenApi, Paths};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::auth::{Permission, authenticate};
+use crate::auth::{Guard, Permission, authenticate};
 use crate::error::{detail, internal};
 use crate::state::AppState;
 use crate::{docs, drain, observe, routes};
@@ -49,8 +50,18 @@ impl Surface {
     }
 
     /// Adds the handlers of a `routes!`, which share a path, for those who have `access`.
-    pub(crate) fn add(
+    pub(crate) fn add(self, access: Access, routes: UtoipaMethodRouter<AppState>) -> Surface {
+        self.under(BASE, access, routes)
+    }
+
+    /// Adds what operators ask: it stands beside the API, not in a version of it.
+    pub(crate) fn at_root(self, access: Access, routes: UtoipaMethodRouter<AppState>) -> Surface {
+        self.under("", access, routes)
+    }
+
+    fn under(
         mut self,
+        base: &str,
         access: Access,
         (schemas, paths, methods): UtoipaMethodRouter<AppState>,
     ) -> Surface {
@@ -62,11 +73,14 @@ impl Surface {
         let methods = match needed {
             None => methods,
             Some(permission) => {
-                let guard = (self.app.clone(), permission);
+                let guard = Guard {
+                    app: self.app.clone(),
+                    needed: permission,
+                    with_body: methods_with_body(&paths),
+                };
                 methods.route_layer(from_fn_with_state(guard, authenticate))
             }
         };
-        let base = if access == Access::Public { "" } else { BASE };
         for path in paths.paths.keys() {
             let path = format!("{base}{path}");
             let bare = path.trim_end_matches('/');
@@ -78,6 +92,21 @@ impl Surface {
         docs::add(&mut self.document, base, access, schemas, paths);
         self
     }
+}
+
+/// Which of the methods of a path read a body.
+fn methods_with_body(paths: &Paths) -> Arc<[Method]> {
+    let reads = |operation: &Option<Operation>| {
+        operation
+            .as_ref()
+            .is_some_and(|operation| operation.request_body.is_some())
+    };
+    let mut methods = Vec::new();
+    for item in paths.paths.values() {
+        methods.extend(reads(&item.post).then_some(Method::POST));
+        methods.extend(reads(&item.put).then_some(Method::PUT));
+    }
+    methods.into()
 }
 
 /// The API as a router: what [`crate::serve()`] serves, and what tests call without a socket.

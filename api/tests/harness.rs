@@ -1,5 +1,7 @@
 //! A server in process: router, database, tokens, and what a client sees.
 
+mod stack;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +10,15 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use neena_api::auth::local::{self, LocalToken};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{ApiConfig, AppState, Connections, Hosting, Parts, catalogue, router};
-use neena_bus::InProcess;
-use neena_store::{Db, Durability, SqlStore};
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, router};
+use neena_bus::{Bus, InProcess};
+use neena_store::{Db, SqlStore};
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt;
 use uuid::Uuid;
+
+pub use stack::{Ground, clustered};
 
 pub const ISSUER: &str = "neena";
 
@@ -26,7 +29,28 @@ pub struct Api {
     pub secret: Secret,
     /// Messages handed over after their commit: nobody publishes them here.
     _messages: tokio::sync::mpsc::Receiver<neena_store::Message>,
-    _dir: TempDir,
+    ground: Arc<Ground>,
+}
+
+/// What differs from one server to another.
+pub struct Setup {
+    pub hosting: Option<Arc<dyn Hosting>>,
+    pub bus: Arc<dyn Bus>,
+    pub secret: Secret,
+    pub limits: Limits,
+    pub pool: neena_store::Connections,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            hosting: None,
+            bus: Arc::new(InProcess::new()),
+            secret: Secret::random(),
+            limits: Limits::default(),
+            pool: neena_store::Connections::default(),
+        }
+    }
 }
 
 /// What a client sees of an answer.
@@ -40,19 +64,37 @@ pub struct Answer {
 
 impl Api {
     pub async fn start() -> Api {
-        Api::start_with(None).await
+        Api::start_with(Setup::default()).await
     }
 
-    pub async fn start_with(hosting: Option<Arc<dyn Hosting>>) -> Api {
-        let dir = TempDir::new().unwrap();
-        let db = Db::sqlite(&dir.path().join("neena.db"), Durability::Fast)
-            .await
-            .unwrap();
-        db.migrate().await.unwrap();
-        catalogue::upsert_built_ins(&db).await.unwrap();
-        let secret = Secret::random();
+    pub async fn start_with(setup: Setup) -> Api {
+        let ground = Arc::new(Ground::fresh().await);
+        let db = ground.open_with(&setup.pool).await;
+        Api::over(ground, db, setup)
+    }
+
+    /// Another process of the same installation. SQLite has but one, so there it shares the handle.
+    pub async fn another(&self) -> Api {
+        let db = match self.ground.url() {
+            Some(_) => self.ground.open().await,
+            None => self.db.clone(),
+        };
+        let setup = Setup {
+            secret: self.secret.clone(),
+            ..Setup::default()
+        };
+        Api::over(Arc::clone(&self.ground), db, setup)
+    }
+
+    fn over(ground: Arc<Ground>, db: Db, setup: Setup) -> Api {
+        let Setup {
+            hosting,
+            bus,
+            secret,
+            limits,
+            ..
+        } = setup;
         let store = Arc::new(SqlStore::new(db.clone()));
-        let bus = Arc::new(InProcess::new());
         let (outlet, messages) = neena_store::outlet();
         let app = AppState::new(Parts {
             db: db.clone(),
@@ -69,8 +111,11 @@ impl Api {
                     header_timeout: Duration::from_secs(1),
                     ..Connections::default()
                 },
+                limits,
+                queue_prefix: "neena".to_owned(),
             },
             hosting,
+            metrics: Some(Metrics::new(|| "neena_http_requests_total 1\n".to_owned())),
         });
         Api {
             router: router(app.clone()),
@@ -78,7 +123,7 @@ impl Api {
             db,
             secret,
             _messages: messages,
-            _dir: dir,
+            ground,
         }
     }
 
@@ -157,14 +202,9 @@ impl Api {
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
-        let statement = Statement::from_string(DatabaseBackend::Sqlite, sql);
-        let row = self
-            .db
-            .reader()
-            .query_one_raw(statement)
-            .await
-            .unwrap()
-            .unwrap();
+        let reader = self.db.reader();
+        let statement = Statement::from_string(reader.get_database_backend(), sql);
+        let row = reader.query_one_raw(statement).await.unwrap().unwrap();
         row.try_get_by_index(0).unwrap()
     }
 
@@ -313,6 +353,14 @@ pub fn request(method: &str, path: &str, token: &str, body: Option<String>) -> R
     request
         .body(body.map_or_else(Body::empty, Body::from))
         .unwrap()
+}
+
+/// An id as SQL has it.
+pub fn literal(id: Uuid) -> String {
+    match clustered() {
+        true => format!("'{id}'::uuid"),
+        false => format!("x'{}'", id.simple()),
+    }
 }
 
 /// Faults as [`Answer::faults`] gives them.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::Api;
+use crate::harness::{Api, literal};
 
 async fn ids(api: &Api, path: &str) -> Vec<String> {
     let list = api.get(path).await.expect(200).body;
@@ -18,10 +18,10 @@ async fn ids(api: &Api, path: &str) -> Vec<String> {
 async fn record(api: &Api, run: Uuid, index: i64, status: &str, result: &str) {
     api.execute(format!(
         "INSERT INTO task_runs (run_id, idx, item, id, status, epoch, attempt, attempts_before, \
-         start_time, end_time, result, result_size, prep_answer) VALUES (x'{}', {index}, -1, x'{}', \
+         start_time, end_time, result, result_size, prep_answer) VALUES ({}, {index}, -1, {}, \
          '{status}', 1, 1, 0, 1700000000000001, 1700000000000002, '{result}', {}, '{{\"parameters\":[]}}')",
-        run.simple(),
-        Uuid::now_v7().simple(),
+        literal(run),
+        literal(Uuid::now_v7()),
         result.len(),
     ))
     .await;
@@ -216,9 +216,9 @@ async fn a_finished_run_has_its_result_in_the_form_of_the_contract() {
     let organization = api.get("/api/v1/users/").await.body["organization"].clone();
     let id = Uuid::now_v7();
     api.execute(format!(
-        "INSERT INTO flow_results SELECT id, x'{}', organization_id, 'Result body', 1700000000000000 \
+        "INSERT INTO flow_results SELECT id, {}, organization_id, 'Result body', 1700000000000000 \
          FROM flow_runs",
-        id.simple()
+        literal(id)
     ))
     .await;
     let path = format!("/api/v1/flow_runs/with_flow_result?id={run}");

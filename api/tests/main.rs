@@ -1,4 +1,4 @@
-//! The API called in process, over a fresh SQLite file per test; no worker runs.
+//! The API called in process, over a fresh database per test; no worker runs.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -13,12 +13,16 @@ mod flows;
 mod hang_ups;
 mod idempotency;
 mod lists;
+mod metrics;
 mod overload;
 mod permissions;
 mod plans;
+mod processes;
 mod queries;
+mod readiness;
 mod serving;
 mod surface;
 mod tenants;
 mod tokens;
+mod troubled;
 mod users;

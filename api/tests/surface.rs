@@ -184,6 +184,7 @@ async fn the_document_shows_every_path_as_the_reference_prints_it() {
         "get /api/v1/task_definitions/all",
         "get /api/v1/users/",
         "get /healthz",
+        "get /metrics",
         "get /readyz",
         "post /api/v1/flow_requests/",
         "post /api/v1/flow_runs/",

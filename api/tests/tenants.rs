@@ -4,7 +4,7 @@ use neena_api::auth::Permission;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Api};
+use crate::harness::{Answer, Api, clustered};
 
 /// The path of a call about an id.
 type PathOf = Box<dyn Fn(Uuid) -> String>;
@@ -33,17 +33,19 @@ async fn theirs(api: &Api) -> Theirs {
 
 /// Everything stored, row by row, but for what any call may write.
 async fn everything(api: &Api) -> Vec<String> {
-    use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+    use sea_orm::{ConnectionTrait, Statement};
+    let reader = api.db.reader();
+    let backend = reader.get_database_backend();
     let mut all = Vec::new();
     for (table, columns) in [
         (
             "flows",
-            "hex(id)||name||version||modified_at||coalesce(deleted_at,'')",
+            "hex(id)||name||version||modified_at||coalesce(deleted_at,0)",
         ),
         ("flow_versions", "hex(flow_id)||version||body"),
         (
             "flow_requests",
-            "hex(id)||request_instructions||modified_at||coalesce(deleted_at,'')",
+            "hex(id)||request_instructions||modified_at||coalesce(deleted_at,0)",
         ),
         (
             "flow_runs",
@@ -53,9 +55,13 @@ async fn everything(api: &Api) -> Vec<String> {
         ("approvals", "hex(id)"),
         ("outbox", "hex(id)"),
     ] {
+        let columns = match clustered() {
+            true => columns.replace("hex(", "text("),
+            false => columns.to_owned(),
+        };
         let sql = format!("SELECT {columns} FROM {table} ORDER BY 1");
-        let statement = Statement::from_string(DatabaseBackend::Sqlite, sql);
-        for row in api.db.reader().query_all_raw(statement).await.unwrap() {
+        let statement = Statement::from_string(backend, sql);
+        for row in reader.query_all_raw(statement).await.unwrap() {
             all.push(format!(
                 "{table} {}",
                 row.try_get_by_index::<String>(0).unwrap()

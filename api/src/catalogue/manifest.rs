@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use neena_engine::flow::{BUILT_IN_INTEGRATION, Kind, Parameter};
-use neena_engine::{Fault, Micros, loc};
+use neena_engine::plan::canonical;
+use neena_engine::{Fault, Hash, Micros, loc};
 use neena_store::entities::{integration, task_definition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,14 +34,39 @@ pub struct ManifestIntegration {
     pub short_name: String,
     #[schema(value_type = AuthType)]
     pub auth_type: String,
-    /// SHA-256 over its sources, in hexadecimal digits.
+    /// How its tasks are run.
+    #[serde(default)]
+    pub kind: ManifestKind,
+    /// SHA-256 over its sources, in hexadecimal digits. An external integration may leave it out: then it is
+    /// that of its declaration.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9a-f]{64}$")]
-    pub code_digest: String,
+    pub code_digest: Option<String>,
     /// Where its sources are on the server's own machine.
     #[schema(max_length = 4096, pattern = r"^[^\x00]*$")]
     pub path: Option<String>,
     #[schema(max_items = 1000)]
     pub tasks: Vec<ManifestTask>,
+}
+
+/// How the tasks of an integration are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestKind {
+    /// Methods of a Python class, called where its sources are.
+    #[default]
+    Python,
+    /// Declared only: workers outside, in any language, take them from a queue.
+    External,
+}
+
+impl From<ManifestKind> for Kind {
+    fn from(kind: ManifestKind) -> Kind {
+        match kind {
+            ManifestKind::Python => Kind::Python,
+            ManifestKind::External => Kind::External,
+        }
+    }
 }
 
 /// How an integration signs in to the system it speaks to.
@@ -99,7 +125,7 @@ pub struct ManifestParameter {
     pub optional: bool,
 }
 
-payload!(Manifest, 1 << 20, repeated_or_reserved);
+payload!(Manifest, 1 << 20, more_faults);
 
 fn yes() -> bool {
     true
@@ -129,41 +155,59 @@ impl Manifest {
 }
 
 impl ManifestIntegration {
+    /// The digest that was given; else that of the declaration: of its canonical JSON, all defaults written
+    /// out, without digest and path.
+    fn digest(&self) -> String {
+        if let Some(given) = &self.code_digest {
+            return given.clone();
+        }
+        let mut declared = serde_json::to_value(self).expect("a manifest is JSON");
+        if let Some(fields) = declared.as_object_mut() {
+            fields.remove("path");
+        }
+        let text = canonical(&declared).expect("a manifest's only numbers are small");
+        Hash::of(text.as_bytes()).to_string()
+    }
+
     fn rows(self, by: Option<&str>, now: Micros) -> Rows {
+        let (kind, digest) = (Kind::from(self.kind), self.digest());
         let row = integration::Model {
             id: Uuid::now_v7(),
             class_name: self.class_name,
             name: self.name,
             short_name: self.short_name,
             auth_type: self.auth_type,
-            code_digest: Some(self.code_digest.clone()),
+            code_digest: Some(digest.clone()),
             path: self.path,
             created_at: now.0,
             modified_at: now.0,
         };
-        let digest = &self.code_digest;
-        let tasks = self
-            .tasks
-            .into_iter()
-            .map(|task| task.row(row.id, digest, by, now))
+        let tasks = self.tasks.into_iter();
+        let definitions = tasks
+            .map(|task| task.row(&row, kind, &digest, by, now))
             .collect();
-        (row, tasks)
+        Rows {
+            integration: row,
+            kind,
+            definitions,
+        }
     }
 }
 
 impl ManifestTask {
     fn row(
         self,
-        integration: Uuid,
+        integration: &integration::Model,
+        kind: Kind,
         code_digest: &str,
         by: Option<&str>,
         now: Micros,
     ) -> task_definition::Model {
         task_definition::Model {
             id: Uuid::now_v7(),
-            integration_id: integration,
+            integration_id: integration.id,
             task_name: self.task_name,
-            kind: kind_word(Kind::Python).to_owned(),
+            kind: kind_word(kind).to_owned(),
             python_method_name: self.python_method_name,
             description: self.description,
             parameters: json(&parameters(self.parameters)),
@@ -204,6 +248,30 @@ fn parameters(list: Vec<ManifestParameter>) -> Vec<Parameter> {
             },
         )
         .collect()
+}
+
+fn more_faults(body: &Value) -> Vec<Fault> {
+    let mut faults = repeated_or_reserved(body);
+    faults.extend(misplaced(body));
+    faults
+}
+
+/// Sources that must be told, and those that nobody would load.
+fn misplaced(body: &Value) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, integration) in list(&body["integrations"]).enumerate() {
+        let external = integration["kind"] == "external";
+        if !external && integration.is_object() && integration["code_digest"].is_null() {
+            let loc = loc!["integrations", at, "code_digest"];
+            faults.push(Fault::new(loc, "missing", "Field required"));
+        }
+        if external && !integration["path"].is_null() {
+            let loc = loc!["integrations", at, "path"];
+            let msg = "An external integration has no sources on this machine";
+            faults.push(Fault::new(loc, "none_required", msg));
+        }
+    }
+    faults
 }
 
 /// Names that stand twice, and the one that is the server's own.

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::exact::first_unfit_integer;
 use super::{BodySchema, offset};
+use crate::admission::Turn;
 use crate::error::ApiError;
 use crate::offload::offload;
 
@@ -72,12 +73,15 @@ impl<T: Payload, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// The bytes of a JSON body of at most `limit` bytes.
+/// The bytes of a JSON body of at most `limit` bytes; with them at hand the request takes its turn.
 pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let (parts, stream) = request.into_parts();
     let bytes = collect(&parts.headers, stream, limit).await?;
     if !bytes.is_empty() {
         check_type(&parts.headers)?;
+    }
+    if let Some(turn) = parts.extensions.get::<Turn>() {
+        turn.take().await?;
     }
     Ok(bytes)
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::body::{Payload, SMALL, decode, parse, read};
 use crate::auth::Caller;
-use crate::error::{ApiError, json_text};
+use crate::error::{ApiError, Overload, json_text};
 use crate::offload::offload;
 use crate::state::AppState;
 
@@ -154,7 +154,7 @@ impl Taken {
         }
         match idempotency::find(tx, &self.key, now).await? {
             Some(row) => Err(self.answer(row)),
-            None => Err(ApiError::Overloaded),
+            None => Err(ApiError::Overloaded(Overload::Database)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use axum::Json;
 use axum::extract::State;
+use neena_engine::flow::Kind;
 use neena_store::entities::integration;
 use neena_store::queries::catalogue as rows;
 use serde::Serialize;
@@ -16,7 +17,6 @@ use crate::auth::Caller;
 use crate::catalogue::{self, Manifest, Registered};
 use crate::error::ApiError;
 use crate::extract::{Body, Query};
-use crate::offload::detached;
 use crate::state::AppState;
 use crate::view::Time;
 
@@ -102,24 +102,26 @@ pub(crate) async fn sync(
     } else {
         manifest.without_paths()
     };
-    // What was registered is hosted, too, though the client may have gone.
-    let integrations = detached(async move {
-        let by = Some(caller.email.as_ref());
-        let registered = catalogue::upsert_manifest(app.db(), manifest, by).await?;
-        let mut integrations = Vec::with_capacity(registered.len());
-        for one in registered {
-            let hosted = host(&app, &one.integration).await;
-            integrations.push(synced(one, hosted));
-        }
-        Ok(integrations)
-    });
-    Ok(Json(Synced {
-        integrations: integrations.await?,
-    }))
+    let by = Some(caller.email.as_ref());
+    let registered = catalogue::upsert_manifest(app.db(), manifest, by).await?;
+    let mut integrations = Vec::with_capacity(registered.len());
+    for one in registered {
+        let hosted = host(&app, &one).await;
+        integrations.push(synced(one, hosted));
+    }
+    Ok(Json(Synced { integrations }))
 }
 
 /// Has the code of a synced integration loaded by this process's worker, where there is one.
-async fn host(app: &AppState, integration: &integration::Model) -> Result<(), String> {
+async fn host(app: &AppState, registered: &Registered) -> Result<(), String> {
+    let integration = &registered.integration;
+    if registered.kind == Kind::External {
+        return Err(format!(
+            "its tasks wait in the queue `{}.tasks.{}` for workers outside",
+            app.config().queue_prefix,
+            integration.short_name
+        ));
+    }
     let Some(hosting) = app.hosting() else {
         return Err("this server runs no tasks".to_owned());
     };

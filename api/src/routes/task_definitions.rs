@@ -57,6 +57,8 @@ pub(crate) struct TaskDefinitionView {
     input_type: String,
     input_yml: String,
     description: String,
+    /// `built_in`, `python`, or `external`: taken from a queue by workers outside.
+    kind: String,
     python_method_name: String,
     output_type: String,
     output_yml: String,
@@ -93,6 +95,7 @@ impl TaskDefinitionView {
             input_type: row.input_type,
             input_yml: row.input_yml,
             description: row.description,
+            kind: row.kind,
             python_method_name: row.python_method_name,
             output_type: row.output_type,
             output_yml: row.output_yml,

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use neena::{Node, Options, Role};
 use neena_api::auth::local::{LocalToken, SignError, sign};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{ApiConfig, AppState, Connections, Hosting, Parts};
+use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts};
 use tokio::net::TcpListener;
 
 use super::{backends, metrics, name, seconds, signal};
@@ -52,7 +52,14 @@ pub async fn run(options: Api) -> anyhow::Result<()> {
         return Ok(());
     };
     let node = node?;
-    let app = state(&node, &options.issuer, secret.clone(), grace, metrics);
+    let app = state(
+        &node,
+        &options.issuer,
+        secret.clone(),
+        grace,
+        &options.broker.amqp_prefix,
+        metrics,
+    );
     if let Some(dir) = &dir {
         dir.write_token(&local_token(&options.issuer, &secret)?)?;
     }
@@ -67,7 +74,8 @@ pub(super) fn state(
     issuer: &Issuer,
     secret: Secret,
     grace: Duration,
-    _metrics: PrometheusHandle,
+    queue_prefix: &str,
+    metrics: PrometheusHandle,
 ) -> AppState {
     AppState::new(Parts {
         db: node.db.clone(),
@@ -84,11 +92,14 @@ pub(super) fn state(
                 grace: grace.min(REQUESTS),
                 ..Connections::default()
             },
+            limits: Limits::default(),
+            queue_prefix: queue_prefix.to_owned(),
         },
         hosting: node
             .hosting
             .clone()
             .map(|hosting| hosting as Arc<dyn Hosting>),
+        metrics: Some(Metrics::new(move || metrics.render())),
     })
 }
 

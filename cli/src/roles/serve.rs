@@ -39,7 +39,14 @@ pub async fn run(options: Serve) -> anyhow::Result<()> {
         return Ok(());
     };
     let mut node = node?;
-    let app = api::state(&node, &options.issuer, secret.clone(), grace, metrics);
+    let app = api::state(
+        &node,
+        &options.issuer,
+        secret.clone(),
+        grace,
+        &options.broker.amqp_prefix,
+        metrics,
+    );
     dir.write_token(&api::local_token(&options.issuer, &secret)?)?;
     api::say(&format!("neena is ready on http://{address}"))?;
     // Both stop at the same time: neither needs more than the grace.

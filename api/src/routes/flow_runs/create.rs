@@ -24,7 +24,6 @@ use super::view::RunView;
 use crate::auth::{Caller, Permission};
 use crate::error::ApiError;
 use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
-use crate::offload::detached;
 use crate::routes::flow_requests::unknown;
 use crate::state::AppState;
 
@@ -249,27 +248,22 @@ async fn store(
     } = made;
     let new = NewRun::new(run, request, Arc::clone(&plan), triggered)
         .map_err(|error| ApiError::Internal(error.to_string()))?;
-    let app = app.clone();
-    detached(async move {
-        let made = once.run(app.db(), move |tx, _| {
-            async move {
-                insert_run(tx, &new).await?;
-                let messages = match approve {
-                    true => approved(tx, &caller, run, &plan).await?,
-                    false => Vec::new(),
-                };
-                let row = queries::of(tx, caller.organization).flow_run(run).await?;
-                let row =
-                    row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
-                Ok((RunView::fresh(row), messages))
-            }
-            .boxed()
-        });
-        let (response, messages) = made.await?;
-        app.announce(messages, None).await;
-        Ok(response)
-    })
-    .await
+    let made = once.run(app.db(), move |tx, _| {
+        async move {
+            insert_run(tx, &new).await?;
+            let messages = match approve {
+                true => approved(tx, &caller, run, &plan).await?,
+                false => Vec::new(),
+            };
+            let row = queries::of(tx, caller.organization).flow_run(run).await?;
+            let row = row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
+            Ok((RunView::fresh(row), messages))
+        }
+        .boxed()
+    });
+    let (response, messages) = made.await?;
+    app.announce(messages, None);
+    Ok(response)
 }
 
 /// Approves the run that was just made, in the transaction that made it.

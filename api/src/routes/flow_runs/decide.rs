@@ -17,7 +17,6 @@ use super::{THING, one};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Pairs, Query, QueryParameters};
-use crate::offload::detached;
 use crate::state::AppState;
 
 /// A decision about the plan of a run.
@@ -205,17 +204,11 @@ async fn decide(
         comment: None,
         code_current,
     };
-    let app = app.clone();
-    let decided = detached(async move {
-        let decided = app.store().decide(&deciding).await?;
-        if let Decided::Done { outbox, poke, .. } = &decided {
-            app.announce(outbox.clone(), poke.map(|worker| (worker, run)))
-                .await;
+    match app.store().decide(&deciding).await? {
+        Decided::Done { live, outbox, poke } => {
+            app.announce(outbox, poke.map(|worker| (worker, run)));
+            Ok(live.map(|live| live.phase))
         }
-        Ok(decided)
-    });
-    match decided.await? {
-        Decided::Done { live, .. } => Ok(live.map(|live| live.phase)),
         Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(None),
         Decided::NotFound => Err(ApiError::NotFound(THING)),
         Decided::Refused(Refused::StalePlan) => Err(ApiError::StalePlan),
