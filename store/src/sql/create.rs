@@ -1,11 +1,12 @@
 //! Making a run: its plan, its row and its live row.
 
 use neena_engine::Micros;
+use neena_engine::plan::Graph;
 use neena_engine::run::RunStatus;
 use sea_orm::{ConnectionTrait, Value};
 
-use super::execute;
 use super::row::{INSERT_LIVE, live_values, small};
+use super::{execute, one};
 use crate::{NewRun, Res};
 
 const DAY: i64 = 86_400_000_000;
@@ -37,18 +38,31 @@ pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<
     Ok(())
 }
 
-async fn insert_plan(connection: &impl ConnectionTrait, new: &NewRun, now: Micros) -> Res<()> {
-    let (head, graph) = (&new.plan.head, &new.plan.graph);
+/// A graph that was used today already is left alone: an upsert would lock its row even if it changes
+/// nothing, and all that make runs of one flow would wait for each other's commits.
+async fn insert_graph(connection: &impl ConnectionTrait, graph: &Graph, today: i64) -> Res<()> {
+    let hash = graph.hash().to_string();
+    let sql = "SELECT 1 FROM plan_graphs WHERE hash = $1 AND last_used >= $2";
+    let used = one(connection, sql, [hash.clone().into(), today.into()]).await?;
+    if used.is_some() {
+        return Ok(());
+    }
     let sql = "INSERT INTO plan_graphs (hash, v, body, last_used) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (hash) DO UPDATE SET last_used = excluded.last_used \
          WHERE plan_graphs.last_used < excluded.last_used";
     let values: [Value; 4] = [
-        graph.hash().to_string().into(),
+        hash.into(),
         small(graph.body().v),
         graph.canonical_text().into(),
-        (now.0 / DAY).into(),
+        today.into(),
     ];
     execute(connection, sql, values).await?;
+    Ok(())
+}
+
+async fn insert_plan(connection: &impl ConnectionTrait, new: &NewRun, now: Micros) -> Res<()> {
+    let head = &new.plan.head;
+    insert_graph(connection, &new.plan.graph, now.0 / DAY).await?;
     let sql = "INSERT INTO run_plans (run_id, hash, v, body) VALUES ($1, $2, $3, $4)";
     let values: [Value; 4] = [
         new.run.0.into(),
