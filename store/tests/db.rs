@@ -304,7 +304,7 @@ async fn a_full_disk_is_told_apart_and_survived() {
     assert_eq!(count(&sqlite.db).await, 2);
 }
 
-async fn set_page_limit(db: &Db, pages: u32) {
+pub async fn set_page_limit(db: &Db, pages: u32) {
     db.unit::<(), StoreError, _>(move |tx| {
         Box::pin(async move {
             tx.execute_unprepared(&format!("PRAGMA max_page_count = {pages}"))

@@ -1,16 +1,20 @@
 //! Fresh stores: in memory and on SQLite always, on Postgres where `NEENA_TEST_DATABASE_URL` names one.
 
+mod cluster;
 mod plans;
+mod proxy;
 mod rows;
 mod scripted;
 mod words;
 mod world;
 
+pub use cluster::Cluster;
 pub use plans::plan;
+pub use proxy::Proxy;
 pub use rows::{completed, failed, hold, pending, skipped, started, then};
 pub use scripted::{Fault, Scripted, UNSTORABLE};
 pub use words::{actor, approve, cancel, claim, entry, finish, kinds, reject, retry};
-pub use world::World;
+pub use world::{Schema, World};
 
 use neena_store::{Db, Durability};
 use tempfile::TempDir;

@@ -1,6 +1,7 @@
 //! The journal: at once when idle, together when busy, in order, again until it is known.
 
 mod closing;
+mod outages;
 mod refusals;
 mod storms;
 

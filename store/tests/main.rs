@@ -3,10 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod claims;
+mod costs;
 mod db;
 mod decisions;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
 mod journal;
 mod keeping;
+mod lost_answers;
 mod migrations;
+mod model;
+mod races;
 mod records;
+mod stale;

@@ -5,7 +5,7 @@ use neena_store::StoreError;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 
-use crate::harness::{World, sqlite};
+use crate::harness::{Cluster, World, sqlite};
 
 async fn up_down_up(db: &neena_store::Db) {
     assert_eq!(db.migrate().await.unwrap(), 0);
@@ -25,6 +25,38 @@ async fn migrations_apply_and_are_taken_back_on_postgres() {
     if let Some((world, schema)) = World::on_postgres().await {
         up_down_up(world.db().unwrap()).await;
         schema.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_processes_that_start_at_once_migrate_once() {
+    for _ in 0..10 {
+        let Some(cluster) = Cluster::empty().await else {
+            return;
+        };
+        let cluster = std::sync::Arc::new(cluster);
+        let start = std::sync::Arc::new(tokio::sync::Barrier::new(4));
+        let starts: Vec<_> = (0..4)
+            .map(|_| {
+                let (cluster, start) = (cluster.clone(), start.clone());
+                tokio::spawn(async move {
+                    let db = cluster.connect().await;
+                    start.wait().await;
+                    let applied = db.migrate().await.unwrap();
+                    db.close().await;
+                    applied
+                })
+            })
+            .collect();
+        let mut applied = Vec::new();
+        for start in starts {
+            applied.push(start.await.unwrap());
+        }
+        applied.sort_unstable();
+        let all = Migrator::migrations().len();
+        assert_eq!(applied, [0, 0, 0, all]);
+        let cluster = std::sync::Arc::into_inner(cluster).unwrap();
+        assert_eq!(cluster.end().await, 0);
     }
 }
 

@@ -8,8 +8,8 @@ use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, WorkerId};
 use neena_engine::run::{Decision, Record};
 use neena_store::entities::{flow_result, flow_run, outbox, task_attempt};
 use neena_store::{
-    Batch, Db, Decided, Deciding, Held, MemoryStore, NewRun, SqlStore, Store, StoreError, Verdict,
-    Which, WorkerCard,
+    Batch, Db, Decided, Deciding, Flaw, Held, MemoryStore, NewRun, SqlStore, Store, StoreError,
+    Verdict, Which, WorkerCard,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter, QueryOrder};
 use tempfile::TempDir;
@@ -73,6 +73,21 @@ impl World {
         }
     }
 
+    /// The store in memory, with a bug.
+    pub fn in_memory_with(flaw: Flaw) -> World {
+        let store = Arc::new(MemoryStore::that_crashes(Some(flaw)));
+        World {
+            store: store.clone(),
+            kind: Kind::Memory(store),
+            organization: organization(),
+        }
+    }
+
+    /// A store over a migrated database.
+    pub fn over(db: Db) -> World {
+        World::on(db, None)
+    }
+
     pub async fn on_sqlite() -> World {
         let sqlite = sqlite().await;
         World::on(sqlite.db, Some(sqlite.dir))
@@ -112,11 +127,24 @@ impl World {
         }
     }
 
+    /// The store in memory, where it is that.
+    pub fn memory(&self) -> Option<&MemoryStore> {
+        match &self.kind {
+            Kind::Memory(store) => Some(store),
+            Kind::Sql { .. } => None,
+        }
+    }
+
     /// A run of `tasks` tasks that waits for `quorum` approvals.
     pub async fn waiting(&self, tasks: u32, quorum: u32) -> RunId {
         let run = RunId(Uuid::now_v7());
-        let plan = plan(self.organization.0, tasks, quorum);
-        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan, None).unwrap();
+        self.insert(run, tasks, quorum).await;
+        run
+    }
+
+    /// Makes that very run.
+    pub async fn insert(&self, run: RunId, tasks: u32, quorum: u32) {
+        let new = self.new_run(run, tasks, quorum);
         match &self.kind {
             Kind::Memory(store) => store.insert_run(&new),
             Kind::Sql { db, .. } => db
@@ -126,7 +154,12 @@ impl World {
                 .await
                 .unwrap(),
         }
-        run
+    }
+
+    /// A run to be made.
+    pub fn new_run(&self, run: RunId, tasks: u32, quorum: u32) -> NewRun {
+        let plan = plan(self.organization.0, tasks, quorum);
+        NewRun::new(run, FlowRequestId(Uuid::nil()), plan, None).unwrap()
     }
 
     /// An approved run of three tasks.

@@ -1,0 +1,370 @@
+//! One form of the store, and what it answers.
+
+use std::time::Duration;
+
+use neena_engine::ids::{ClaimId, RunId, WorkerId};
+use neena_engine::run::{Attempt, Decision, LiveRun, TaskKey};
+use neena_engine::{Hash, Json};
+use neena_store::{
+    Batch, Beat, Claim, Decided, Entry, Held, Message, StoreError, Verdict, Which, WorkerCard,
+};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::look::{self, Seen};
+use super::steps::{Named, Step, What, record};
+use crate::harness::{World, actor};
+
+const LEASE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What is the same in all forms, and so is read from one.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Of each run: `inbox_seq` now.
+    pub seen: Vec<i64>,
+    /// How many runs are suspects that may be claimed.
+    pub suspects: usize,
+}
+
+pub struct Subject {
+    world: World,
+    runs: Vec<RunId>,
+    workers: Vec<WorkerId>,
+    /// Of each run, oldest first.
+    claims: Vec<Vec<ClaimId>>,
+    taken: Vec<Uuid>,
+}
+
+impl Subject {
+    pub fn new(world: World) -> Subject {
+        Subject {
+            world,
+            runs: Vec::new(),
+            workers: Vec::new(),
+            claims: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Empties its tables.
+    pub async fn reset(&mut self) {
+        for table in [
+            "live_runs",
+            "flow_runs",
+            "task_runs",
+            "task_attempts",
+            "flow_results",
+            "approvals",
+            "outbox",
+            "workers",
+            "run_plans",
+        ] {
+            self.change(format!("DELETE FROM {table}")).await;
+        }
+        (self.runs, self.workers, self.claims) = (Vec::new(), Vec::new(), Vec::new());
+        self.taken = Vec::new();
+    }
+
+    async fn change(&self, sql: String) {
+        let db = self.world.db().unwrap();
+        db.unit::<(), StoreError, _>(|tx| {
+            Box::pin(async move {
+                tx.execute_unprepared(&sql).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Of the store in memory.
+    pub async fn facts(&self) -> Facts {
+        let store = self.world.memory().unwrap();
+        let live = |run: &RunId| store.live(*run);
+        let suspects = self.runs.iter().filter_map(live);
+        Facts {
+            seen: self
+                .runs
+                .iter()
+                .map(|run| live(run).map_or(0, |live| live.inbox_seq))
+                .collect(),
+            suspects: suspects
+                .filter(|live| live.owner.is_none() && live.claims >= 2)
+                .count(),
+        }
+    }
+
+    pub async fn look(&self) -> Seen {
+        match self.world.memory() {
+            Some(store) => look::memory(store, &self.runs).await,
+            None => look::sql(&*self.world.store, self.world.db().unwrap(), &self.runs).await,
+        }
+    }
+
+    /// What it answers, in words that are the same for all.
+    pub async fn play(&mut self, number: u32, step: &Step, facts: &Facts) -> String {
+        match step {
+            Step::Create { quorum } => {
+                let run = RunId(id(0, number));
+                self.world.insert(run, 4, *quorum).await;
+                self.runs.push(run);
+                self.claims.push(Vec::new());
+                String::new()
+            }
+            Step::Join => {
+                let id = WorkerId(id(1, number));
+                let card = WorkerCard {
+                    id,
+                    name: "model".into(),
+                    slots: 4,
+                    lease: LEASE,
+                    hosts: Default::default(),
+                };
+                self.world.store.join(&card).await.unwrap();
+                self.workers.push(id);
+                String::new()
+            }
+            Step::Decide { .. } => self.decide(step).await,
+            Step::Claim {
+                worker,
+                run,
+                suspect,
+            } => {
+                self.claim(number, (*worker, *run), *suspect && facts.suspects < 2)
+                    .await
+            }
+            Step::Commit { .. } | Step::CommitAll { .. } => self.commit(number, step, facts).await,
+            _ => self.keep(step).await,
+        }
+    }
+
+    async fn keep(&mut self, step: &Step) -> String {
+        let store = &self.world.store;
+        match step {
+            Step::Advertise { worker } => {
+                if let Some(worker) = pick(&self.workers, *worker) {
+                    let hosts = [("core".to_owned(), vec!["1".to_owned()])].into();
+                    store.advertise(worker, &hosts).await.unwrap();
+                    let roster = store.roster().await.unwrap();
+                    return format!("{roster:?}");
+                }
+            }
+            Step::Beat { worker } => {
+                if let Some(worker) = pick(&self.workers, *worker) {
+                    return match store.beat(worker, LEASE).await.unwrap() {
+                        Beat::Alive { held, .. } => helds(held),
+                        Beat::Dead => "dead".to_owned(),
+                    };
+                }
+            }
+            Step::Leave { worker } => {
+                if let Some(worker) = pick(&self.workers, *worker) {
+                    store.leave(worker).await.unwrap();
+                }
+            }
+            Step::Wake => return messages(&store.wake(500).await.unwrap()),
+            Step::DueWithin => {
+                let dues = store.due_within(2 * HOUR, 500).await.unwrap();
+                return dues.len().to_string();
+            }
+            Step::Bury => return messages(&store.bury(500).await.unwrap()),
+            Step::OutboxTake => {
+                let taken = store.outbox_take(500).await.unwrap();
+                self.taken.extend(taken.iter().map(|message| message.id));
+                return messages(&taken);
+            }
+            Step::OutboxDone => {
+                store.outbox_done(&self.taken).await.unwrap();
+                self.taken.clear();
+            }
+            Step::Pass if self.world.memory().is_some() => tokio::time::advance(2 * HOUR).await,
+            Step::Pass => {
+                let ago = (2 * HOUR).as_micros();
+                for (table, column) in [
+                    ("live_runs", "wake_at"),
+                    ("workers", "lease_until"),
+                    ("outbox", "try_after"),
+                ] {
+                    let sql = format!("UPDATE {table} SET {column} = {column} - {ago}");
+                    self.change(sql).await;
+                }
+            }
+            _ => unreachable!("{step:?}"),
+        }
+        String::new()
+    }
+
+    async fn decide(&self, step: &Step) -> String {
+        let Step::Decide {
+            run,
+            who,
+            what,
+            hash,
+            code_current,
+        } = step
+        else {
+            unreachable!("{step:?}")
+        };
+        let Some(run) = pick(&self.runs, *run) else {
+            return String::new();
+        };
+        let plan_hash = match hash {
+            Named::Nothing => None,
+            Named::Right => Some(self.world.store.plan(run).await.unwrap().hash),
+            Named::Wrong => Some(Hash::of(b"another")),
+        };
+        let actor = actor(*who);
+        let decision = match what {
+            What::Approve => Decision::Approve { actor, plan_hash },
+            What::Reject => Decision::Reject { actor, plan_hash },
+            What::Cancel => Decision::Cancel { actor },
+            What::Retry => Decision::Retry { actor },
+        };
+        let mut deciding = self.world.deciding(run, decision);
+        deciding.code_current = *code_current;
+        match self.world.store.decide(&deciding).await.unwrap() {
+            Decided::Done { live, outbox, poke } => {
+                let live = live.map(|live| of_live(&live));
+                format!("{live:?} {} {poke:?}", messages(&outbox))
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    async fn claim(&mut self, number: u32, of: (usize, Option<usize>), suspect: bool) -> String {
+        let Some(worker) = pick(&self.workers, of.0) else {
+            return String::new();
+        };
+        let claim = Claim {
+            worker,
+            id: ClaimId(id(2, number)),
+            plan_v: 1,
+            suspect,
+        };
+        let held = match of.1.map(|run| pick(&self.runs, run)) {
+            Some(None) => return String::new(),
+            Some(Some(run)) => self.world.store.claim(&claim, Which::Named(&[run])).await,
+            None => self.world.store.claim(&claim, Which::Next(500)).await,
+        };
+        let held = held.unwrap();
+        for held in &held {
+            let at = self.runs.iter().position(|run| *run == held.run).unwrap();
+            self.claims[at].push(claim.id);
+        }
+        helds(held)
+    }
+
+    async fn commit(&self, number: u32, step: &Step, facts: &Facts) -> String {
+        let (entries, durable) = match step {
+            Step::CommitAll { rows } => {
+                let entry = |at: usize| {
+                    let claim = *self.claims[at].last()?;
+                    let run = self.runs[at];
+                    Some(Entry {
+                        run,
+                        claim,
+                        seen: facts.seen[at],
+                        record: record(run, rows, Default::default()),
+                    })
+                };
+                ((0..self.runs.len()).filter_map(entry).collect(), true)
+            }
+            Step::Commit {
+                run,
+                age,
+                stale,
+                rows,
+                attempt,
+                then,
+                durable,
+            } => {
+                if self.runs.is_empty() {
+                    return String::new();
+                }
+                let at = run % self.runs.len();
+                let claims = &self.claims[at];
+                let Some(claim) = claims.len().checked_sub(1 + age).map(|at| claims[at]) else {
+                    return String::new();
+                };
+                let run = self.runs[at];
+                // A moment of its own for each, within the time that may pass.
+                let soon = HOUR + Duration::from_millis(u64::from(number));
+                let soon = self.world.now().await.after(soon);
+                let mut record = record(run, rows, then.then(soon));
+                record.attempts.extend(attempt.map(|attempt| Attempt {
+                    key: TaskKey {
+                        index: 1,
+                        item: None,
+                    },
+                    attempt,
+                    start_time: None,
+                    end_time: None,
+                    error: Json::null(),
+                }));
+                let entry = Entry {
+                    run,
+                    claim,
+                    seen: facts.seen[at] - i64::from(*stale),
+                    record,
+                };
+                (vec![entry], *durable)
+            }
+            _ => unreachable!("{step:?}"),
+        };
+        let batch = Batch { entries, durable };
+        let verdicts = self.world.store.commit(&batch).await.unwrap();
+        verdicts.iter().map(verdict).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn id(kind: u128, number: u32) -> Uuid {
+    Uuid::from_u128((kind << 64) + u128::from(number) + 1)
+}
+
+fn pick<T: Copy>(from: &[T], number: usize) -> Option<T> {
+    from.get(number.checked_rem(from.len())?).copied()
+}
+
+fn verdict(of: &Verdict) -> String {
+    match of.held {
+        false => format!("{} fenced", of.run),
+        true => format!(
+            "{} {} {:?} {} {} {}",
+            of.run,
+            of.phase,
+            of.intent,
+            of.inbox_seq,
+            of.applied,
+            messages(&of.outbox)
+        ),
+    }
+}
+
+fn helds(mut held: Vec<Held>) -> String {
+    held.sort_by_key(|held| held.run);
+    let of = |of: &Held| {
+        let deadline = of.deadline_at.is_some();
+        format!(
+            "{} {} {} {} {} {:?} {} {deadline}",
+            of.run, of.claim, of.epoch, of.claims, of.phase, of.intent, of.inbox_seq
+        )
+    };
+    held.iter().map(of).collect::<Vec<_>>().join("; ")
+}
+
+fn messages(of: &[Message]) -> String {
+    let mut of: Vec<String> = of
+        .iter()
+        .map(|message| format!("{} {} {}", message.run, message.kind, message.epoch))
+        .collect();
+    of.sort();
+    of.join(", ")
+}
+
+fn of_live(live: &LiveRun) -> String {
+    format!(
+        "{} {:?} {:?} {:?} {} {} {}",
+        live.phase, live.intent, live.owner, live.claim, live.epoch, live.claims, live.inbox_seq
+    )
+}
