@@ -150,6 +150,7 @@ impl Rabbit {
     pub async fn close(&self) {
         self.0.stop.cancel();
         self.0.tracker.close();
+        self.0.listeners.clear();
         if tokio::time::timeout(CLOSE, self.0.tracker.wait())
             .await
             .is_err()

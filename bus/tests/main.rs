@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod dead;
+mod faults;
 mod harness;
 mod in_process;
 mod keeper;
 mod place;
+mod proxy;
+mod rabbit;
 mod relay;
 mod shared;

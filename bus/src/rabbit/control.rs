@@ -69,6 +69,11 @@ impl Listeners {
         first
     }
 
+    /// Nobody listens any more.
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
     /// Hands letters over, for as long as anybody listens.
     pub(super) async fn forward(self, worker: WorkerId, intake: Intake<Control>) {
         intake.want(LETTERS as u16);

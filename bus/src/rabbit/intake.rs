@@ -29,6 +29,10 @@ use super::trouble::{Trouble, answered, short};
 /// How long deliveries that were sent before a consumer was cancelled are waited for.
 const REST: Duration = Duration::from_secs(1);
 
+/// How long a consumer that gets nothing is trusted. After a quorum queue was deleted and made anew within
+/// moments, the broker may believe in the old consumer, and deliver nothing to it.
+const QUIET: Duration = Duration::from_secs(20);
+
 /// What is taken from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
@@ -214,6 +218,8 @@ enum Ended {
     Stopped,
     /// Nothing is wanted, or more than the session was made for.
     Unwanted,
+    /// Nothing came for long.
+    Quiet,
 }
 
 /// What the consumers of a session get; nothing at the end of each.
@@ -252,6 +258,7 @@ impl<T: Send + 'static> Desk<T> {
             match ended {
                 Ok(Ended::Stopped) => return,
                 Ok(Ended::Unwanted) => declared = true,
+                Ok(Ended::Quiet) => declared = false,
                 Err(trouble) => {
                     declared = false;
                     // The broker delivers these again.
@@ -279,6 +286,7 @@ impl<T: Send + 'static> Desk<T> {
         let mut session = self.begin(channel, most).await?;
         self.shared.taking.send_replace(true);
         let mut want = self.shared.want.subscribe();
+        let mut quiet = Instant::now() + QUIET;
         loop {
             tokio::select! {
                 biased;
@@ -292,9 +300,16 @@ impl<T: Send + 'static> Desk<T> {
                     return Ok(Ended::Unwanted);
                 }
                 delivery = session.deliveries.next() => match delivery.flatten() {
-                    Some(delivery) => self.take(&session.channel, delivery?).await,
+                    Some(delivery) => {
+                        self.take(&session.channel, delivery?).await;
+                        quiet = Instant::now() + QUIET;
+                    }
                     None => return Err(Trouble::Cancelled),
                 },
+                () = tokio::time::sleep_until(quiet) => {
+                    self.end(session).await?;
+                    return Ok(Ended::Quiet);
+                }
             }
         }
     }
