@@ -111,13 +111,13 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
         let (now, card) = (self.clock(), card.clone());
-        self.lazily(move |state| state.join(&card, now));
+        self.commit(true, move |state| state.join(&card, now));
         Ok(now)
     }
 
     async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
         let hosts = hosts.clone();
-        self.lazily(move |state| state.advertise(worker, &hosts));
+        self.commit(true, move |state| state.advertise(worker, &hosts));
         Ok(())
     }
 
@@ -200,7 +200,8 @@ impl Store for MemoryStore {
 
     async fn bury(&self, limit: u16) -> Res<Vec<Message>> {
         let now = self.clock();
-        Ok(self.commit(true, move |state| state.bury(limit, now)))
+        let durable = self.read(|state| state.any_lapsed(now));
+        Ok(self.commit(durable, move |state| state.bury(limit, now)))
     }
 
     async fn bury_all(&self) -> Res<Vec<Message>> {

@@ -263,9 +263,9 @@ pub struct Census {
 /// Every verb can be repeated with the same arguments.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// A new incarnation of a worker, alive.
+    /// A new incarnation of a worker, alive. Durable.
     async fn join(&self, card: &WorkerCard) -> Res<Micros>;
-    /// What the worker hosts from now on; nothing if it is not alive any more. Lazy commit.
+    /// What the worker hosts from now on; nothing if it is not alive any more. Durable.
     async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()>;
     /// The workers that are alive, by id.
     async fn roster(&self) -> Res<Vec<Member>>;

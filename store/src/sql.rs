@@ -37,7 +37,7 @@ use uuid::Uuid;
 use crate::writer::Lane;
 use crate::{
     Batch, Beat, Census, Claim, Db, Decided, Deciding, Held, Hosts, Member, Message, Res, Store,
-    StoreError, Verdict, Which, WorkerCard,
+    Verdict, Which, WorkerCard,
 };
 
 /// Graphs kept parsed, by the bytes of their texts.
@@ -75,10 +75,11 @@ impl SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
+        // Durable: a worker that a crash of the database forgot would own runs that nobody frees.
         let card = card.clone();
-        self.db.count(false);
+        self.db.count(true);
         self.db
-            .single(Lane::Lazy, |on| {
+            .single(Lane::Api, |on| {
                 Box::pin(async move { worker::join(&on, card).await })
             })
             .await
@@ -86,9 +87,9 @@ impl Store for SqlStore {
 
     async fn advertise(&self, worker: WorkerId, hosts: &Hosts) -> Res<()> {
         let hosts = worker::hosts_text(hosts);
-        self.db.count(false);
+        self.db.count(true);
         self.db
-            .single(Lane::Lazy, move |on| {
+            .single(Lane::Api, move |on| {
                 Box::pin(async move { worker::advertise(&on, worker, hosts).await })
             })
             .await

@@ -63,6 +63,17 @@ impl State {
         dues
     }
 
+    /// Whether somebody's lease has lapsed, or a worker that is dead or unknown still owns a run.
+    pub(super) fn any_lapsed(&self, now: Micros) -> bool {
+        let mut workers = self.workers.values();
+        workers.any(|lease| lease.alive && lease.until < now) || !self.orphans().is_empty()
+    }
+
+    /// Runs whose owner is dead, or nobody.
+    fn orphans(&self) -> Vec<RunId> {
+        self.owned_by(|owner| self.workers.get(&owner).is_none_or(|lease| !lease.alive))
+    }
+
     pub(super) fn bury(&mut self, limit: u16, now: Micros) -> Vec<Message> {
         if self.has(Flaw::NeverBuries) {
             return Vec::new();
@@ -70,9 +81,7 @@ impl State {
         for lease in self.workers.values_mut() {
             lease.alive &= lease.until >= now;
         }
-        let workers = &self.workers;
-        let mut orphans =
-            self.owned_by(|owner| workers.get(&owner).is_some_and(|lease| !lease.alive));
+        let mut orphans = self.orphans();
         orphans.truncate(usize::from(limit));
         self.free_all(orphans, now)
     }

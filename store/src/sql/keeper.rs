@@ -47,16 +47,17 @@ pub(super) async fn due_within(
     rows.iter().map(due).collect()
 }
 
-/// Whether somebody's lease has lapsed, or a dead worker still owns a run.
+/// Whether somebody's lease has lapsed, or a worker that is dead or unknown still owns a run.
 pub(super) async fn any_lapsed(connection: &impl ConnectionTrait) -> Res<bool> {
     let now = crate::db::now(connection).await?;
     let sql = "SELECT 1 FROM workers WHERE state = 'alive' AND lease_until < $1 \
-       UNION ALL SELECT 1 FROM live_runs l JOIN workers w ON w.id = l.owner \
-       WHERE l.owner IS NOT NULL AND w.state <> 'alive' LIMIT 1";
+       UNION ALL SELECT 1 FROM live_runs l LEFT JOIN workers w ON w.id = l.owner \
+       WHERE l.owner IS NOT NULL AND (w.id IS NULL OR w.state <> 'alive') LIMIT 1";
     Ok(one(connection, sql, [now.0.into()]).await?.is_some())
 }
 
-/// Declares lapsed workers dead and frees their runs; those that a dead one claimed later, too.
+/// Declares lapsed workers dead and frees their runs; those that a dead one claimed later, too, and those of
+/// a worker that is unknown.
 pub(super) async fn bury(connection: &impl ConnectionTrait, limit: u16) -> Res<Vec<Message>> {
     let now = crate::db::now(connection).await?;
     let lapsed = format!(
@@ -71,8 +72,8 @@ pub(super) async fn bury(connection: &impl ConnectionTrait, limit: u16) -> Res<V
     };
     let sql = format!(
         "WITH orphaned AS MATERIALIZED (SELECT l.run_id FROM live_runs l \
-           JOIN workers w ON w.id = l.owner \
-           WHERE l.owner IS NOT NULL AND w.state <> 'alive' ORDER BY l.run_id LIMIT $2{locked}) \
+           LEFT JOIN workers w ON w.id = l.owner \
+           WHERE l.owner IS NOT NULL AND (w.id IS NULL OR w.state <> 'alive') ORDER BY l.run_id LIMIT $2{locked}) \
          UPDATE live_runs SET {FREED} WHERE run_id IN (SELECT run_id FROM orphaned) \
          RETURNING run_id, organization_id, epoch",
     );
