@@ -58,7 +58,7 @@ pub(crate) struct Checker {
     /// Attempts of tasks that must not be repeated.
     begun_once: BTreeSet<(RunId, u32, u32)>,
     /// How often a run brought its worker down since it last made progress.
-    deaths: BTreeMap<RunId, u32>,
+    deaths: BTreeMap<RunId, i32>,
     /// What was committed to be told, by what it says; and what was told.
     told: BTreeSet<Told>,
     owed: BTreeMap<uuid::Uuid, Told>,

@@ -11,7 +11,7 @@ use super::{Broken, Checker};
 use crate::flow::{Act, Flow};
 
 /// How often a run may bring its worker down.
-const DEATHS: u32 = 3;
+const DEATHS: i32 = 3;
 
 impl Checker {
     /// A process that holds the run under `claim`, as far as it knows, begins an attempt.
@@ -80,7 +80,7 @@ impl Checker {
         let deaths = self.deaths.entry(run).or_default();
         *deaths += 1;
         match *deaths {
-            0..=DEATHS => Ok(()),
+            ..=DEATHS => Ok(()),
             deaths => Err(format!("run {run} brought down {deaths} workers")),
         }
     }

@@ -1,7 +1,7 @@
 //! From one state of a run to the next.
 
 use neena_engine::ids::RunId;
-use neena_engine::run::{ApprovalStatus, LiveRun, Phase, RunStatus, TaskStatus, VoteKind};
+use neena_engine::run::{ApprovalStatus, LiveRun, Phase, RunStatus, TaskRow, TaskStatus, VoteKind};
 use neena_store::Message;
 
 use super::{Broken, By, Checker, Seen};
@@ -38,6 +38,7 @@ impl Checker {
             return Ok(());
         }
         outcomes_stay(before, after, by)?;
+        self.results_fit(run, before, after)?;
         claims(before.live.as_ref(), after.live.as_ref(), by)?;
         let ended = after.live.is_none() && before.live.is_some();
         let ready = |seen: &Seen| {
@@ -52,6 +53,20 @@ impl Checker {
         };
         if told && messages.iter().all(|message| message.run != run) {
             return Err("nobody is told of it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What completed is made of its recorded inputs.
+    fn results_fit(&self, run: RunId, before: &Seen, after: &Seen) -> Broken {
+        let Some(flow) = self.flows.get(&run) else {
+            return Ok(());
+        };
+        let completed = |row: &TaskRow| row.status == TaskStatus::Completed;
+        for (index, row) in &after.tasks {
+            if completed(row) && !before.tasks.get(index).is_some_and(completed) {
+                flow.check(row, &after.tasks)?;
+            }
         }
         Ok(())
     }
@@ -109,7 +124,8 @@ impl Checker {
                 self.durable.remove(&(run, *index));
             } else if had.is_none_or(|had| !had.status.is_outcome()) {
                 self.lazy.push((run, *index));
-                self.deaths.remove(&run);
+                // The claim that made progress does not count.
+                self.deaths.insert(run, -1);
             }
         }
         let closing = |seen: &Seen| seen.run.run.status == RunStatus::Cancelled;
