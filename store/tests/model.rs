@@ -17,11 +17,12 @@ use subject::Subject;
 /// Sequences tried where nothing says how many.
 const CASES: u32 = 10;
 
-fn in_memory(flaw: Option<Flaw>) -> Subject {
-    Subject::new(match flaw {
+fn in_memory(flaw: Option<Flaw>, round: u32) -> Subject {
+    let world = match flaw {
         Some(flaw) => World::in_memory_with(flaw),
         None => World::in_memory(),
-    })
+    };
+    Subject::new(world, round)
 }
 
 /// All forms of the store, each on a runtime whose time is its own.
@@ -34,6 +35,7 @@ struct Trio {
     schema: Option<crate::harness::Schema>,
     /// A bug of the one in memory; it is then compared with SQLite only.
     flaw: Option<Flaw>,
+    round: u32,
 }
 
 impl Trio {
@@ -42,13 +44,16 @@ impl Trio {
         builder.enable_all();
         let running = builder.build().unwrap();
         let paused = builder.start_paused(true).build().unwrap();
-        let memory = paused.block_on(async { in_memory(flaw) });
-        let mut others = vec![("sqlite", Subject::new(running.block_on(World::on_sqlite())))];
+        let memory = paused.block_on(async { in_memory(flaw, 0) });
+        let mut others = vec![(
+            "sqlite",
+            Subject::new(running.block_on(World::on_sqlite()), 0),
+        )];
         let mut schema = None;
         if flaw.is_none()
             && let Some((world, made)) = running.block_on(World::on_postgres())
         {
-            others.push(("postgres", Subject::new(world)));
+            others.push(("postgres", Subject::new(world, 0)));
             schema = Some(made);
         }
         Trio {
@@ -58,14 +63,18 @@ impl Trio {
             others,
             schema,
             flaw,
+            round: 0,
         }
     }
 
     /// Empties all of them.
     fn reset(&mut self) {
-        self.memory = self.paused.block_on(async { in_memory(self.flaw) });
+        self.round += 1;
+        self.memory = self
+            .paused
+            .block_on(async { in_memory(self.flaw, self.round) });
         for (_, other) in &mut self.others {
-            self.running.block_on(other.reset());
+            self.running.block_on(other.reset(self.round));
         }
     }
 
@@ -119,6 +128,7 @@ impl Trio {
 fn differ(trio: Trio, cases: u32) -> Option<String> {
     let mut config = ProptestConfig::with_cases(cases);
     config.failure_persistence = None;
+    config.max_shrink_time = 60_000;
     if trio.flaw.is_some() {
         config.max_shrink_iters = 0;
     }

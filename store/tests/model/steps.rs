@@ -59,26 +59,6 @@ pub enum Step {
     Pass,
 }
 
-impl Step {
-    pub fn approve(run: usize) -> Step {
-        Step::Decide {
-            run,
-            who: 1,
-            what: What::Approve,
-            hash: Named::Nothing,
-            code_current: true,
-        }
-    }
-
-    pub fn claim(run: usize) -> Step {
-        Step::Claim {
-            worker: 0,
-            run: Some(run),
-            suspect: true,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 pub enum What {
     Approve,

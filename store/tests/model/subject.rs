@@ -29,6 +29,8 @@ pub struct Facts {
 
 pub struct Subject {
     world: World,
+    /// Which sequence this is: no id is ever used twice.
+    round: u32,
     runs: Vec<RunId>,
     workers: Vec<WorkerId>,
     /// Of each run, oldest first.
@@ -37,9 +39,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    pub fn new(world: World) -> Subject {
+    pub fn new(world: World, round: u32) -> Subject {
         Subject {
             world,
+            round,
             runs: Vec::new(),
             workers: Vec::new(),
             claims: Vec::new(),
@@ -47,8 +50,9 @@ impl Subject {
         }
     }
 
-    /// Empties its tables.
-    pub async fn reset(&mut self) {
+    /// Empties its tables, for the next sequence.
+    pub async fn reset(&mut self, round: u32) {
+        self.round = round;
         for table in [
             "live_runs",
             "flow_runs",
@@ -102,18 +106,23 @@ impl Subject {
         }
     }
 
+    fn id(&self, kind: u128, number: u32) -> Uuid {
+        let round = u128::from(self.round) << 72;
+        Uuid::from_u128(round + (kind << 64) + u128::from(number) + 1)
+    }
+
     /// What it answers, in words that are the same for all.
     pub async fn play(&mut self, number: u32, step: &Step, facts: &Facts) -> String {
         match step {
             Step::Create { quorum } => {
-                let run = RunId(id(0, number));
+                let run = RunId(self.id(0, number));
                 self.world.insert(run, 4, *quorum).await;
                 self.runs.push(run);
                 self.claims.push(Vec::new());
                 String::new()
             }
             Step::Join => {
-                let id = WorkerId(id(1, number));
+                let id = WorkerId(self.id(1, number));
                 let card = WorkerCard {
                     id,
                     name: "model".into(),
@@ -238,7 +247,7 @@ impl Subject {
         };
         let claim = Claim {
             worker,
-            id: ClaimId(id(2, number)),
+            id: ClaimId(self.id(2, number)),
             plan_v: 1,
             suspect,
         };
@@ -316,10 +325,6 @@ impl Subject {
         let verdicts = self.world.store.commit(&batch).await.unwrap();
         verdicts.iter().map(verdict).collect::<Vec<_>>().join("; ")
     }
-}
-
-fn id(kind: u128, number: u32) -> Uuid {
-    Uuid::from_u128((kind << 64) + u128::from(number) + 1)
 }
 
 fn pick<T: Copy>(from: &[T], number: usize) -> Option<T> {
