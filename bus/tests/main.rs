@@ -7,6 +7,7 @@ mod faults;
 mod harness;
 mod in_process;
 mod keeper;
+mod outside;
 mod place;
 mod proxy;
 mod rabbit;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -139,15 +138,6 @@ impl Raw {
         let sent = channel.basic_publish("".into(), name, options, body, properties);
         sent.await.unwrap().await.unwrap();
         channel.close(200, "".into()).await.unwrap();
-    }
-
-    /// Takes a message out of a queue.
-    pub async fn take(&self, what: &str) -> Option<(Vec<u8>, BasicProperties)> {
-        let channel = self.channel().await;
-        let options = BasicGetOptions { no_ack: true };
-        let got = channel.basic_get(self.name(what).into(), options).await;
-        let got = got.unwrap()?;
-        Some((got.delivery.data, got.delivery.properties))
     }
 
     pub async fn clean(&self) {
