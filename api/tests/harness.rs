@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use neena_api::auth::local::{self, LocalToken};
 use neena_api::auth::{Permission, Secret, TokenRules};
 use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, router};
-use neena_bus::{Bus, InProcess};
+use neena_bus::Bus;
 use neena_store::{Db, SqlStore};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ impl Default for Setup {
     fn default() -> Setup {
         Setup {
             hosting: None,
-            bus: Arc::new(InProcess::new()),
+            bus: stack::bus(),
             secret: Secret::random(),
             limits: Limits::default(),
             pool: neena_store::Connections::default(),

@@ -107,7 +107,7 @@ async fn each_route_needs_what_the_contract_says() {
     for (method, path, needed) in operations(&api).await {
         let expected = match (method.as_str(), path.as_str()) {
             (_, path) if path.starts_with("/api/v1/users/") => None,
-            (_, "/api/v1/integrations/sync") => Some(Admin),
+            (_, "/api/v1/integrations/sync" | "/metrics") => Some(Admin),
             (_, "/api/v1/flow_runs/approve" | "/api/v1/flow_runs/reject") => Some(Approve),
             ("GET", _) => Some(Read),
             _ => Some(Write),

@@ -135,8 +135,12 @@ pub(crate) async fn with_flow_result(
 ) -> Result<Json<RunWithResult>, ApiError> {
     // The result first: it is written with the last state, so a run read after it has ended, too.
     let tenant = queries::of(app.db().reader(), caller.organization);
-    let result = tenant.flow_result(RunId(by.id)).await?;
+    let mut result = tenant.flow_result(RunId(by.id)).await?;
     let run = one(&app, &caller, RunId(by.id)).await?;
+    // One that ended in between has its result, too.
+    if result.is_none() && run.has_ended() {
+        result = tenant.flow_result(RunId(by.id)).await?;
+    }
     Ok(Json(run.with_result(result)))
 }
 

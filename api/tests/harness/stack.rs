@@ -1,10 +1,13 @@
 //! What a test stands on: SQLite and a bus in process, or, with `NEENA_TEST_STACK=cluster`, Postgres at
-//! `NEENA_TEST_DATABASE_URL`, where each test has a database of its own, made from a migrated template.
+//! `NEENA_TEST_DATABASE_URL`, where each test has a database of its own, made from a migrated template, and
+//! RabbitMQ at `NEENA_TEST_AMQP_URL`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use neena_api::catalogue;
+use neena_bus::{Bus, InProcess, Rabbit, RabbitConfig};
 use neena_store::{Connections, Db, Durability};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use tempfile::TempDir;
@@ -18,6 +21,21 @@ const TEMPLATE: i64 = 0x6e65_656e_6174;
 /// Whether the suite runs on Postgres.
 pub fn clustered() -> bool {
     std::env::var("NEENA_TEST_STACK").is_ok_and(|stack| stack == "cluster")
+}
+
+/// The bus of the stack. Nothing that concerns another test travels on it: no worker of theirs listens, and
+/// what wakes workers stays in the outbox. So all share one set of queues.
+pub fn bus() -> Arc<dyn Bus> {
+    match std::env::var("NEENA_TEST_AMQP_URL") {
+        Ok(url) if clustered() => {
+            let config = RabbitConfig {
+                prefix: "neena-api-tests".to_owned(),
+                ..RabbitConfig::new(url)
+            };
+            Arc::new(Rabbit::start(config).unwrap())
+        }
+        _ => Arc::new(InProcess::new()),
+    }
 }
 
 /// A database that goes when the test does.

@@ -156,6 +156,10 @@ impl RunView {
         RunView::fresh(row)
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.end_time.is_some()
+    }
+
     pub(super) fn with_result(self, result: Option<flow_result::Model>) -> RunWithResult {
         RunWithResult {
             run: self,
