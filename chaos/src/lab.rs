@@ -61,6 +61,15 @@ impl Lab {
         Duration::from_secs(self.seconds.unwrap_or(scaled).clamp(full.min(10), full))
     }
 
+    /// How long to wait for what should come; with a planted bug it may never come.
+    pub fn patience(&self, seconds: u64) -> Duration {
+        Duration::from_secs(if self.planted.is_some() {
+            seconds.min(30)
+        } else {
+            seconds
+        })
+    }
+
     /// A number for the next site.
     pub fn next_site(&self) -> u32 {
         self.sites.fetch_add(1, Ordering::Relaxed)

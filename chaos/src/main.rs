@@ -69,8 +69,17 @@ struct Options {
     keep: bool,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("neena-chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let dir = tempfile::Builder::new().prefix("neena-chaos.").tempdir()?;
     // The servers run as other users.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
@@ -78,7 +87,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let code = runtime.block_on(async {
         tokio::select! {
-            code = tried(&options, dir.path()) => code,
+            code = tried(options, dir.path()) => code,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
             () = terminated() => bail!("terminated"),
         }

@@ -40,6 +40,7 @@ impl Servers {
         only: Option<Server>,
     ) -> anyhow::Result<Servers> {
         let script = repository.join("scripts/servers");
+        std::fs::create_dir_all(dir)?;
         let mut servers = Servers {
             script,
             dir: dir.to_owned(),

@@ -58,7 +58,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         odd.is_empty(),
         format!("{} calls were answered oddly: {:?}", odd.len(), odd.first()),
     );
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

@@ -1,4 +1,5 @@
-//! The database refuses one row of a batch of a hundred: only that task fails. Then workers die inside batches.
+//! The database refuses one run's record among a hundred that are written together: only that run fails. Then
+//! workers die inside batches.
 
 use std::time::Duration;
 
@@ -15,49 +16,59 @@ use crate::sink::Sink;
 use crate::site::Through;
 use crate::stage::Stage;
 
-use super::shapes::five;
+use super::shapes::{echo, five};
 
-const WIDE: usize = 100;
+/// Runs whose records are to be written together.
+const TOGETHER: usize = 100;
 
 pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let sink = Sink::start().await?;
-    let wide = (0..WIDE).fold(Shape::default(), |shape, index| {
-        let word = if index == WIDE / 2 { "poison" } else { "fine" };
-        shape.then("core.echo", json!({ "word": word, "n": index }), &[])
-    });
-    let stage = Stage::set(
-        lab,
-        Shape {
-            goes_on: true,
-            ..wide
-        },
-    )
-    .await?;
+    let mut stage = Stage::set(lab, echo()).await?;
     let poison = "ALTER TABLE task_runs ADD CONSTRAINT chaos_poison CHECK (result IS NULL OR result NOT LIKE '%poison%')";
     sqlx::query(poison).execute(&stage.site.pool).await?;
-    let runs = stage.client.runs(&stage.flow, lab.count(100)).await?;
-    outcome.offered = runs.len();
-    let mut fleet = Fleet::start(&stage.site, 2, Through::default()).await?;
-    let accepted = runs_of(&stage.client.approve_all(&runs, PARALLEL).await);
-    outcome.acknowledged = accepted.len();
-    settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
-    let odd = "SELECT count(*) FROM (SELECT r.id FROM flow_runs r JOIN task_runs t ON t.run_id = r.id WHERE r.id = ANY($1) \
-         GROUP BY r.id HAVING count(*) FILTER (WHERE t.status = 'completed') = $2 \
-         AND count(*) FILTER (WHERE t.status = 'failed' AND t.error LIKE '%result_not_storable%') = 1) AS good";
-    let good: i64 = sqlx::query_scalar(odd)
-        .bind(&accepted)
-        .bind(WIDE as i64 - 1)
-        .fetch_one(&stage.site.pool)
+    let poison = Shape::default().then("core.echo", json!({ "word": "poison" }), &[]);
+    let poison = stage.client.flow(&poison).await?;
+    let batches = lab.count(100);
+    let bad = stage.client.runs(&poison, batches).await?;
+    let good = stage
+        .client
+        .runs(&stage.flow, batches * (TOGETHER - 1))
         .await?;
+    let mixed: Vec<_> = bad
+        .iter()
+        .zip(good.chunks(TOGETHER - 1))
+        .flat_map(|(bad, good)| good.iter().chain([bad]).copied())
+        .collect();
+    outcome.offered = mixed.len();
+    // Approved while nobody works, so that the worker takes and records many at once.
+    let accepted = runs_of(&stage.client.approve_all(&mixed, PARALLEL).await);
+    outcome.acknowledged = accepted.len();
+    stage.site.set("NEENA_WORKER_CONCURRENCY", 1_000);
+    stage.site.set("NEENA_WORKER_RUNS", 1_000);
+    let mut fleet = Fleet::start(&stage.site, 1, Through::default()).await?;
+    settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
+    let as_wanted = "SELECT count(*) FROM flow_runs WHERE id = ANY($1) AND status = $2 AND reason IS NOT DISTINCT FROM $3";
+    let count = |runs, status, reason| {
+        let query = sqlx::query_scalar::<_, i64>(as_wanted)
+            .bind(runs)
+            .bind(status);
+        query.bind(reason).fetch_one(&stage.site.pool)
+    };
+    let saved = count(&good, "completed", None::<&str>).await?;
+    let refused = count(&bad, "failed", Some("result_not_storable")).await?;
     outcome.figure(format!(
-        "{good} of {} batches: {} tasks saved, one result_not_storable",
-        accepted.len(),
-        WIDE - 1
+        "{saved} of {} good runs saved; {refused} of {} bad ones failed as result_not_storable",
+        good.len(),
+        bad.len()
     ));
     outcome.must(
-        good as usize == accepted.len(),
-        "a refused row took others with it",
+        saved as usize == good.len(),
+        "a refused record took others with it",
+    );
+    outcome.must(
+        refused as usize == bad.len(),
+        "not every bad record was told",
     );
     let expect = Expect {
         any_status: true,
@@ -79,14 +90,14 @@ async fn die_inside(lab: &Lab, outcome: &mut Outcome, sink: Sink) -> anyhow::Res
     let count = lab.count(1_000);
     let runs = stage.client.runs(&stage.flow, count).await?;
     outcome.offered += runs.len();
-    let through = Through::failing("commit.before=3%return(abort);commit.after=3%return(abort)");
+    let through = Through::failing("commit.before=2%return(abort);commit.after=2%return(abort)");
     let mut fleet = Fleet::start(&stage.site, 4, through).await?;
     let (stop, deaths) = (bell(), Mutex::new(Vec::new()));
     let (accepted, kept) = tokio::join!(
         async {
-            let time = Duration::from_millis(60 * count as u64);
+            let time = Duration::from_millis(200 * count as u64);
             let accepted = runs_of(&stage.client.approve_over(&runs, time).await);
-            settle(&stage.site.pool, &accepted, Duration::from_secs(300)).await?;
+            settle(&stage.site.pool, &accepted, lab.patience(300)).await?;
             stop.notify_one();
             anyhow::Ok(accepted)
         },

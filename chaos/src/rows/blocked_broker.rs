@@ -67,7 +67,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         drained <= Duration::from_secs(10),
         "the outbox took more than 10 s to drain",
     );
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let effects = sink.effects();
     let expect = Expect {

@@ -59,7 +59,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     );
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(30)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(30)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     outcome.must(
         recovery < Duration::from_secs(30),

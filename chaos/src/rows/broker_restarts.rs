@@ -44,7 +44,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         worst <= Duration::from_secs(5),
         "consuming again took more than 5 s",
     );
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let effects = sink.effects();
     let expect = Expect {

@@ -47,7 +47,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let raced: Vec<(Uuid, Told)> = raced.into_iter().flatten().collect();
     let accepted: Vec<Uuid> = raced.iter().map(|(run, _)| *run).collect();
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let expect = Expect {
         any_status: true,

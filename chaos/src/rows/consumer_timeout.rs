@@ -68,7 +68,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         "all connections closed by force {forced} times while {} runs were approved",
         more.len()
     ));
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

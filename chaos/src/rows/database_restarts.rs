@@ -36,7 +36,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         time.as_secs()
     ));
     outcome.must(crashes > 0, "the database never crashed");
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let effects = sink.effects();
     let expect = Expect {

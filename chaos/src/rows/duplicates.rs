@@ -32,7 +32,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let copied = copied?;
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let effects = sink.effects();
     let expect = Expect {

@@ -116,7 +116,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         odd.is_empty(),
         "a write was answered neither by 2xx nor by 503",
     );
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(90)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(90)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let expect = Expect {
         condemned: 1,

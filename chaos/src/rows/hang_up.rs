@@ -70,7 +70,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         sqlx::query_scalar("SELECT id FROM flow_runs WHERE approval_status = 'approved'")
             .fetch_all(&stage.site.pool)
             .await?;
-    let recovery = settle(&stage.site.pool, &all, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &all, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

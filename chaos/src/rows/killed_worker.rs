@@ -44,7 +44,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     );
     let (accepted, met) = (runs_of(&accepted), met?);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(180)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(180)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let effects = sink.effects();
     let expect = Expect {
@@ -55,11 +55,17 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     check(&stage.site, expect, &mut outcome).await?;
     let (resumed, never) = resumed(&stage.site, &met).await?;
     let caught = resumed.len();
-    let (middle, p99, most) = spread(resumed);
+    let (middle, resumed_p99, most) = spread(resumed);
     outcome.figure(format!(
-        "{} kills met {caught} runs; resumed after {middle:.2} s (middle), {p99:.2} s (p99), {most:.2} s (most)",
+        "{} kills met {caught} runs; resumed after {middle:.2} s (middle), {resumed_p99:.2} s (p99), {most:.2} s (most)",
         met.len()
     ));
+    let freed = freed(&stage.site, &met).await?;
+    let (middle, p99, most) = spread(freed);
+    outcome.figure(format!(
+        "of that until they were free: {middle:.2} s, {p99:.2} s, {most:.2} s"
+    ));
+    let p99 = resumed_p99;
     let limit = (LEASE + Duration::from_secs(2)).as_secs_f64();
     outcome.must(
         never == 0,
@@ -110,13 +116,7 @@ pub async fn held_by(site: &Site<'_>, app: &str) -> anyhow::Result<Vec<(Uuid, i6
 
 /// How long each run of a killed worker waited for its next claim, and how many have waited in vain.
 async fn resumed(site: &Site<'_>, met: &[Met]) -> anyhow::Result<(Vec<Duration>, usize)> {
-    let rows = sqlx::query("SELECT run_id, epoch, at FROM chaos.claims")
-        .fetch_all(&site.pool)
-        .await?;
-    let claims: HashMap<(Uuid, i64), i64> = rows
-        .iter()
-        .map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)))
-        .collect::<anyhow::Result<_>>()?;
+    let claims = times(site, "claims").await?;
     let mut waited = Vec::new();
     let mut never = 0;
     for kill in met {
@@ -128,4 +128,25 @@ async fn resumed(site: &Site<'_>, met: &[Met]) -> anyhow::Result<(Vec<Duration>,
         }
     }
     Ok((waited, never))
+}
+
+/// How long each run of a killed worker was held by it.
+async fn freed(site: &Site<'_>, met: &[Met]) -> anyhow::Result<Vec<Duration>> {
+    let frees = times(site, "frees").await?;
+    let waited = met.iter().flat_map(|kill| {
+        let freed = kill.held.iter().filter_map(|held| frees.get(held));
+        freed.map(|at| Duration::from_micros((at - kill.at).max(0) as u64))
+    });
+    Ok(waited.collect())
+}
+
+/// When runs were claimed, or freed, by run and epoch.
+async fn times(site: &Site<'_>, what: &str) -> anyhow::Result<HashMap<(Uuid, i64), i64>> {
+    let sql = format!("SELECT run_id, epoch, at FROM chaos.{what}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .fetch_all(&site.pool)
+        .await?;
+    rows.iter()
+        .map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)))
+        .collect()
 }

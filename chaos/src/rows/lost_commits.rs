@@ -33,7 +33,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let approved = stage.client.approve_over(&runs, time).await;
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let (seen, eaten) = proxy.eaten();
     let again: u32 = approved.iter().map(|one| one.tries - 1).sum();

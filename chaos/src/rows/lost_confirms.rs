@@ -34,7 +34,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         .await;
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let (seen, eaten) = proxy.eaten();
     proxy.eat(Eat::Nothing);

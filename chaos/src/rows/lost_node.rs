@@ -58,7 +58,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     ));
     outcome.must(queued as i64 >= confirmed, "confirmed messages were lost");
     let mut fleet = Fleet::start(&stage.site, 2, Through::default()).await?;
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

@@ -70,7 +70,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     );
     let mut accepted = calm.served;
     accepted.extend(rush.served);
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

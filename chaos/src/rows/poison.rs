@@ -45,8 +45,8 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
                     .approve_over(half, Duration::from_secs(20))
                     .await,
             ));
-            settle(&stage.site.pool, &runs_of(&bad), Duration::from_secs(90)).await?;
-            settle(&stage.site.pool, &accepted, Duration::from_secs(90)).await?;
+            settle(&stage.site.pool, &runs_of(&bad), lab.patience(90)).await?;
+            settle(&stage.site.pool, &accepted, lab.patience(90)).await?;
             stop.notify_one();
             anyhow::Ok((accepted, bad.len()))
         },

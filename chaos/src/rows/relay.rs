@@ -52,7 +52,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
     let lives = lives.into_inner();
-    let recovery = settle(&site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(&site, Expect::completed(&accepted, &shape), &mut outcome).await?;
     let deaths = lives.len();

@@ -33,7 +33,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let accepted = runs_of(&stage.client.approve_all(&runs, PARALLEL).await);
     outcome.acknowledged = accepted.len();
     let mut fleet = Fleet::start(&stage.site, 3, Through::default()).await?;
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(180)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(180)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let first = starts(&stage.site.pool, "attempt = 1").await?;
     let again = starts(&stage.site.pool, "attempt > 1").await?;

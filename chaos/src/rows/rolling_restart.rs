@@ -12,7 +12,7 @@ use crate::lab::Lab;
 use crate::load::runs_of;
 use crate::report::{Outcome, spread};
 use crate::sink::Sink;
-use crate::site::{Site, Through};
+use crate::site::{READY, Site, Through};
 use crate::stage::Stage;
 
 use super::shapes::five;
@@ -35,7 +35,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     );
     let (accepted, exits) = (runs_of(&approved), exits?);
     outcome.acknowledged = accepted.len();
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     let (_, _, slowest) = spread(exits);
     let (taken, left) = takeovers(&stage.site).await?;
@@ -77,6 +77,11 @@ async fn roll(site: &Site<'_>, fleet: &mut Fleet, times: usize) -> anyhow::Resul
         );
         exits.push(took);
         worker.again(site)?;
+        // The next one is told when this one works again, as whoever rolls out a version does.
+        worker
+            .process
+            .says(READY, |line| line.contains("ready").then_some(()))
+            .await?;
         tokio::time::sleep(Duration::from_secs(3).saturating_sub(began.elapsed())).await;
     }
     Ok(exits)

@@ -47,7 +47,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let accepted = runs_of(&approved);
     outcome.acknowledged = accepted.len();
     let began = Instant::now();
-    settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some((after + began.elapsed()).as_secs_f64());
     let window =
         "SELECT count(*) FROM chaos.statuses WHERE after = 'completed' AND at >= $1 AND at < $2";

@@ -66,7 +66,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         "not every approval reached the queue",
     );
     let mut fleet = Fleet::start(&stage.site, 2, Through::default()).await?;
-    let recovery = settle(&stage.site.pool, &accepted, Duration::from_secs(60)).await?;
+    let recovery = settle(&stage.site.pool, &accepted, lab.patience(60)).await?;
     outcome.recovery_seconds = Some(recovery.as_secs_f64());
     check(
         &stage.site,

@@ -57,7 +57,7 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
             "stopped" => signal(pid, "CONT")?,
             _ => proxy.set(Mode::Pass),
         }
-        let took = settle(&stage.site.pool, &accepted, Duration::from_secs(120)).await?;
+        let took = settle(&stage.site.pool, &accepted, lab.patience(120)).await?;
         outcome.recovery_seconds = Some(
             took.as_secs_f64()
                 .max(outcome.recovery_seconds.unwrap_or(0.0)),
