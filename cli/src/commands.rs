@@ -1,8 +1,10 @@
 //! What each command does.
 
 mod completions;
+pub mod dead;
 mod decide;
 mod flow;
+pub mod key;
 mod migrate;
 mod run;
 mod runs;
@@ -67,6 +69,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
             .map(|()| Done::Well),
         Command::Migrate(options) => one_thread()?.block_on(migrate::run(options, json)),
         Command::Token(options) => token::run(&options, json),
+        Command::Key(options) => key::run(&options, json),
+        Command::Dead(options) => one_thread()?.block_on(dead::run(options, json)),
         Command::Sync(options) => one_thread()?.block_on(sync::run(options, json)),
         Command::Flow(flow) => match flow.command {
             FlowCommand::Apply(options) => one_thread()?.block_on(flow::apply(options, json)),

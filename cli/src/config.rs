@@ -11,7 +11,7 @@ mod values;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Arg, CommandFactory, FromArgMatches};
 
 pub use options::{
     Apply, Cli, Command, Completions, Decide, FlowCommand, Issuer, List, Run, Runs, Server, Sync,
@@ -56,8 +56,34 @@ impl Stop {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
     let args: Vec<OsString> = args.into_iter().collect();
     let command = file::apply(Cli::command(), file::chosen(&args)).map_err(Stop::File)?;
+    let command = without(command, &empty_variables());
     let matches = command.try_get_matches_from(args).map_err(Stop::Usage)?;
     Cli::from_arg_matches(&matches).map_err(Stop::Usage)
+}
+
+/// Variables that are set to nothing, as environment files and compose files do.
+fn empty_variables() -> Vec<OsString> {
+    std::env::vars_os()
+        .filter(|(_, value)| value.is_empty())
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The command as if these variables were not set.
+fn without(command: clap::Command, variables: &[OsString]) -> clap::Command {
+    let reads = |arg: &Arg| {
+        arg.get_env()
+            .is_some_and(|env| variables.iter().any(|v| v == env))
+    };
+    let ids: Vec<clap::Id> = command
+        .get_arguments()
+        .filter(|arg| reads(arg))
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    let command = ids.iter().fold(command, |command, id| {
+        command.mut_arg(id, |arg| arg.env(None))
+    });
+    command.mut_subcommands(|sub| without(sub, variables))
 }
 
 /// Variables that are read elsewhere: the settings file's own, and what Python tasks may see.

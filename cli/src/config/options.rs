@@ -8,6 +8,9 @@ use clap_complete::Shell;
 use neena_api::auth::Permission;
 use neena_api::auth::local::ISSUER_AND_AUDIENCE;
 
+use crate::commands::dead::Dead;
+use crate::commands::key::Key;
+
 use super::roles::{Api, Migrate, Serve, Worker};
 use super::values::{Metadata, Secret, Ttl, email, word};
 
@@ -50,7 +53,11 @@ pub enum Command {
     Migrate(Migrate),
     /// Print a signed bearer token.
     Token(Token),
-    /// Introspect Python integrations and register their tasks.
+    /// Print the key with which the tasks of an integration are signed, for a worker outside.
+    Key(Key),
+    /// Show, replay or delete messages that nobody could read or deliver.
+    Dead(Dead),
+    /// Register the tasks of integrations: introspected in Python, or declared in JSON.
     Sync(Sync),
     /// Create, edit and list flows.
     Flow(Flow),
@@ -149,7 +156,7 @@ pub struct Server {
 /// `neena sync`
 #[derive(Debug, Args)]
 pub struct Sync {
-    /// Python files, packages, or folders of them.
+    /// Python files, packages, or folders of them; JSON files that declare integrations of workers outside.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Python interpreter (3.10 or newer) that introspects them.

@@ -89,6 +89,18 @@ fn a_setting_of_the_file_reaches_every_command_that_has_it() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_as_if_it_were_not_set() {
+    let command = without(Cli::command(), &["NEENA_INTEGRATIONS".into()]);
+    let env = |name: &str| {
+        let worker = command.find_subcommand("worker").unwrap();
+        let arg = worker.get_arguments().find(|arg| arg.get_id() == name);
+        arg.unwrap().get_env().map(OsString::from)
+    };
+    assert_eq!(env("integrations"), None);
+    assert_eq!(env("worker_name"), Some("NEENA_WORKER_NAME".into()));
+}
+
+#[test]
 fn an_unknown_key_stops_with_one_line_that_names_it() {
     assert_eq!(
         with_file("worker_concurency = 3", &["serve"]).unwrap_err(),

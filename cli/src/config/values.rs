@@ -113,10 +113,10 @@ pub fn word(text: &str) -> Result<String, &'static str> {
 
 /// A word that names of exchanges and queues may start with.
 pub fn prefix(text: &str) -> Result<String, &'static str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if (1..=64).contains(&text.len()) && text.chars().all(plain) {
         Ok(text.to_owned())
     } else {
-        Err("give up to 64 letters, digits, - and _")
+        Err("give up to 64 letters, digits, -, _ and .")
     }
 }

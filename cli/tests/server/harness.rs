@@ -1,16 +1,20 @@
-//! A `neena serve` of our own, on a free port, with everything in a temporary directory.
+//! Servers of our own, on free ports, with everything in a temporary directory: one `neena serve` on SQLite, or
+//! (with `NEENA_TEST_STACK=cluster`) an API and workers on a database of Postgres and a prefix at RabbitMQ.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::ground::{Ground, clustered};
+use crate::process::Process;
+
 /// The integration that tests with effects use: each call appends its key to a file.
 const SINK: &str = r#"
 import os
+import time
 import uuid
 
 from neena import context, integration, task
@@ -26,42 +30,95 @@ class Sink:
         with open(file, "a") as sink:
             sink.write(context().idempotency_key + "\n")
         return uuid.uuid4().hex
+
+    @task(name="Put a line and wait")
+    def hold(self, file: str, seconds: float) -> str:
+        """Appends the task's key to a file, then takes its time."""
+        word = self.put(file)
+        time.sleep(seconds)
+        return word
 "#;
 
 /// Where the program keeps its data, across restarts.
 pub struct Place {
     dir: TempDir,
     options: Vec<(String, String)>,
+    ground: Option<Ground>,
 }
 
-/// A server under way; killed when dropped.
+/// A server under way: one process, or all of a cluster. Killed when dropped.
 pub struct Server {
-    process: Child,
+    processes: Vec<Process>,
     pub url: String,
     token: String,
     http: reqwest::Client,
 }
 
 impl Place {
+    /// A place on the stack that the tests run on.
     pub fn new() -> Place {
+        Place::on(clustered().then(Ground::fresh))
+    }
+
+    /// A place on SQLite, whatever the stack.
+    pub fn on_sqlite() -> Place {
+        Place::on(None)
+    }
+
+    /// A place on Postgres and RabbitMQ, migrated, whose servers host the sink.
+    pub fn cluster() -> Place {
+        let mut place = Place::bare_cluster();
+        place.host_sink();
+        place.migrate();
+        place
+    }
+
+    /// A place on an empty database of Postgres, and RabbitMQ.
+    pub fn bare_cluster() -> Place {
+        Place::on(Some(Ground::fresh()))
+    }
+
+    fn on(ground: Option<Ground>) -> Place {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("sink.py"), SINK).unwrap();
-        Place {
+        let mut place = Place {
             dir,
             options: Vec::new(),
+            ground,
+        };
+        if let Some(ground) = &place.ground {
+            place.options = ground.settings();
+            // The shortest there is: what is taken over is waited for.
+            place.set("NEENA_LEASE_SECONDS", "4");
         }
+        place
     }
 
     /// A place whose servers host the sink integration.
     pub fn with_sink() -> Place {
         let mut place = Place::new();
-        let sink = place.path("sink.py").display().to_string();
-        place.options.push(("NEENA_INTEGRATIONS".into(), sink));
+        place.host_sink();
         place
+    }
+
+    fn host_sink(&mut self) {
+        let sink = self.path("sink.py").display().to_string();
+        self.set("NEENA_INTEGRATIONS", &sink);
+    }
+
+    /// The database and the prefix of a cluster.
+    pub fn ground(&self) -> &Ground {
+        self.ground.as_ref().unwrap()
+    }
+
+    /// Takes an environment variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.options.retain(|(known, _)| known != name);
     }
 
     /// Sets an environment variable of all programs started here.
     pub fn set(&mut self, name: &str, value: &str) {
+        self.options.retain(|(known, _)| known != name);
         self.options.push((name.into(), value.into()));
     }
 
@@ -87,33 +144,65 @@ impl Place {
         command
     }
 
-    /// Starts a server and waits for its ready line.
+    /// Starts a server, or a cluster of one API and two workers, and waits until it is ready.
     pub fn serve(&self) -> Server {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path("log"));
-        let mut process = self
-            .neena()
-            .args(["serve", "--bind", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(log.unwrap())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let Some(url) = line.trim().strip_prefix("neena is ready on ") else {
-            panic!("no ready line but {line:?}; the log says:\n{}", self.log());
-        };
+        if self.ground.is_some() {
+            self.migrate();
+            let workers = [self.begin_worker("one"), self.begin_worker("two")];
+            let mut server = self.api();
+            server.processes.extend(workers.map(|worker| {
+                worker.ready("neena worker ");
+                worker
+            }));
+            return server;
+        }
+        self.alone()
+    }
+
+    /// Starts one `neena serve`.
+    pub fn alone(&self) -> Server {
+        self.server(&["serve", "--bind", "127.0.0.1:0"], "neena is ready on ")
+    }
+
+    /// Starts one `neena api`.
+    pub fn api(&self) -> Server {
+        self.server(&["api", "--bind", "127.0.0.1:0"], "neena api is ready on ")
+    }
+
+    /// Starts one `neena worker` and waits until it is ready.
+    pub fn worker(&self, name: &str) -> Process {
+        let worker = self.begin_worker(name);
+        worker.ready("neena worker ");
+        worker
+    }
+
+    fn begin_worker(&self, name: &str) -> Process {
+        self.process(&["worker", "--name", name])
+    }
+
+    fn server(&self, args: &[&str], ready: &str) -> Server {
+        let process = self.process(args);
+        let url = process.ready(ready);
         let token = std::fs::read_to_string(self.data_dir().join("token")).unwrap();
         Server {
-            process,
-            url: url.to_owned(),
+            processes: vec![process],
+            url,
             token: token.trim().to_owned(),
             http: reqwest::Client::new(),
         }
+    }
+
+    /// Starts the program with these arguments; its log is this place's.
+    pub fn process(&self, args: &[&str]) -> Process {
+        let mut command = self.neena();
+        command.args(args);
+        Process::start(command, self.path("log"))
+    }
+
+    /// Brings the database up to date.
+    pub fn migrate(&self) {
+        let migrated = self.neena().arg("migrate").output().unwrap();
+        assert!(migrated.status.success(), "{migrated:?}");
     }
 
     pub fn log(&self) -> String {
@@ -122,25 +211,20 @@ impl Place {
 }
 
 impl Server {
-    /// `kill -9`.
+    /// `kill -9` of all its processes.
     pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.processes.iter_mut().for_each(Process::kill);
     }
 
-    /// SIGTERM, and how long it took to exit.
-    pub fn terminate(mut self) -> (Duration, std::process::ExitStatus) {
+    /// SIGTERM to all its processes, how long it took until they had exited, and how the last one did that did
+    /// not exit well.
+    pub fn terminate(mut self) -> (Duration, ExitStatus) {
         let began = Instant::now();
-        let pid = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let status = self.process.wait().unwrap();
-        (began.elapsed(), status)
+        self.processes.iter().for_each(Process::terminate);
+        let ended = self.processes.iter_mut().map(Process::ended);
+        let ended: Vec<ExitStatus> = ended.collect();
+        let bad = ended.iter().find(|status| !status.success());
+        (began.elapsed(), *bad.unwrap_or(&ended[0]))
     }
 
     /// One call of the API; the status and the JSON answer.
@@ -177,10 +261,17 @@ impl Server {
         answer
     }
 
+    /// Comes back while the server has too much to do, as it asks for.
     pub async fn put(&self, path: &str) -> Value {
-        let (status, answer) = self.call(reqwest::Method::PUT, path, None).await.unwrap();
-        assert_eq!(status, 200, "PUT {path}: {answer}");
-        answer
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (status, answer) = self.call(reqwest::Method::PUT, path, None).await.unwrap();
+            if status != 503 || Instant::now() > deadline {
+                assert_eq!(status, 200, "PUT {path}: {answer}");
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Ids of all task definitions by method.
@@ -252,14 +343,6 @@ impl Server {
             assert!(Instant::now() < deadline, "the run has not ended: {view:#}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Already gone, or not: either way it must not outlive the test.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

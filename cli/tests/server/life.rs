@@ -101,7 +101,7 @@ async fn a_cancelled_run_stops_its_tasks() {
 
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let _server = place.serve();
     let second = place
         .neena()
