@@ -84,7 +84,7 @@ async fn what_is_released_comes_again(bus: &dyn Bus, _: &dyn TaskBus) {
     one.release(vec![second.clone()]).await;
     drop(one);
     let mut two = bus.consume(worker(2)).await.unwrap();
-    assert_eq!(soon(two.wakes(10)).await, [second.clone()]);
+    assert_eq!(soon(two.wakes(10)).await, std::slice::from_ref(&second));
     two.ack(vec![second]).await;
     assert!(nothing(two.wakes(10)).await);
 }
@@ -108,7 +108,7 @@ async fn what_wakes_nobody_is_taken_and_done(bus: &dyn Bus, _: &dyn TaskBus) {
     let mut inbox = bus.consume(worker(1)).await.unwrap();
     let completed = message("flow_run.completed", 1);
     assert_eq!(
-        bus.publish(&[completed.clone()]).await.unwrap(),
+        bus.publish(std::slice::from_ref(&completed)).await.unwrap(),
         [completed.id]
     );
     assert!(nothing(inbox.wakes(1)).await);

@@ -15,8 +15,10 @@ use crate::{CloudEvent, Inbox, Wake};
 
 /// How long a worker that asks no more is still delivered to.
 const IDLE: Duration = Duration::from_millis(200);
-/// Wake-ups that are out to one worker at once.
-const OUT: u16 = 64;
+/// Wake-ups that are out to one worker at once: as many as it asks for, within these bounds. A worker with one
+/// free slot has the next one free before long.
+const FEW: u16 = 4;
+const MANY: u16 = 64;
 
 /// The inbox of a worker.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Drop for Waiting<'_> {
 #[async_trait]
 impl Inbox for Wakes {
     async fn wakes(&mut self, most: usize) -> Vec<Wake> {
-        let out = u16::try_from(most).unwrap_or(OUT).clamp(1, OUT);
+        let out = u16::try_from(most).unwrap_or(MANY).clamp(FEW, MANY);
         self.intake.want(out);
         let arrivals = {
             let _waiting = Waiting(&self.intake);
