@@ -38,7 +38,7 @@ async fn verbs(world: &World) {
         "approve"
     );
     let (worker, joined) = cost(world, world.worker(lease)).await;
-    assert_eq!(joined, (0, 1), "join");
+    assert_eq!(joined, (1, 0), "join");
     let (held, claimed) = cost(world, world.take_as(worker, run)).await;
     let held = held.unwrap();
     assert_eq!(claimed, (0, 1), "claim");

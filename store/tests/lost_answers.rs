@@ -211,3 +211,31 @@ async fn who_finds_no_connection_is_told_soon() {
     db.close().await;
     assert_eq!(cluster.end().await, 0);
 }
+
+#[tokio::test]
+async fn a_server_that_ended_every_session_is_found_again() {
+    let Some(cluster) = Cluster::of(1).await else {
+        return;
+    };
+    let world = Arc::clone(&cluster.worlds[0]);
+    let held = world.held().await;
+    let run = world.waiting(1, 1).await;
+    let journal = Journal::start(world.store.clone(), outlet().0);
+    cluster.hang_up().await;
+    // Reads fail once for each connection that is gone; nobody hangs, and no decision is made twice.
+    let start = Instant::now();
+    let deciding = world.deciding(run, approve(1));
+    let decided = loop {
+        match world.store.decide(&deciding).await {
+            Err(StoreError::Unavailable(_)) => {}
+            decided => break decided.unwrap(),
+        }
+    };
+    assert!(matches!(decided, Decided::Done { .. }), "{decided:?}");
+    let record = hold(vec![completed(held.run, 0, "x")]);
+    let pending = journal.push(entry(&held, held.inbox_seq, record)).await;
+    assert!(pending.unwrap().await.1.unwrap().held);
+    assert!(start.elapsed() < Duration::from_secs(3));
+    journal.close().await;
+    assert_eq!(cluster.end().await, 0);
+}

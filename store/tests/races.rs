@@ -407,3 +407,38 @@ async fn making_runs_of_one_flow_waits_for_nobody() {
     slow.await.unwrap().unwrap();
     assert_eq!(cluster.end().await, 0);
 }
+
+/// A burial that began before a worker joined must not take what that worker has claimed meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_burial_takes_nothing_from_who_is_alive() {
+    race(ROUNDS, |[a, b]| async move {
+        let lapsed = a.worker(Duration::ZERO).await;
+        let run = a.ready().await;
+        if a.take_as(lapsed, run).await.is_none() {
+            return;
+        }
+        let bury = |world: Arc<World>| async move {
+            for _ in 0..3 {
+                world.store.bury(500).await.unwrap();
+            }
+        };
+        let taking = {
+            let a = a.clone();
+            async move {
+                let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+                loop {
+                    if let Some(held) = a.take(run).await {
+                        return held;
+                    }
+                    assert!(tokio::time::Instant::now() < deadline, "nobody freed it");
+                }
+            }
+        };
+        let burying = both(bury(a.clone()), bury(b));
+        let (held, _) = both(taking, burying).await;
+        let still = a.store.reread(run, held.claim).await.unwrap();
+        assert!(still.is_some(), "taken from a worker that is alive");
+        assert_eq!(held.epoch, 2);
+    })
+    .await;
+}

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use neena_engine::Micros;
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+use uuid::Uuid;
 
+use super::chunk::lists;
 use super::row::Reader;
 use super::{all, execute, one, outbox, skip_locked};
 use crate::{Message, Res};
@@ -66,19 +68,35 @@ pub(super) async fn bury(connection: &impl ConnectionTrait, limit: u16) -> Res<V
         skip_locked(connection),
     );
     execute(connection, lapsed, [now.0.into()]).await?;
+    let mut freed = Vec::new();
+    for list in lists(&orphans(connection, limit).await?, 2) {
+        // The owner is judged under the lock and in a statement of its own: the one that locked may see a run
+        // as somebody claimed it meanwhile, and not see that somebody, who joined after it began.
+        let sql = format!(
+            "UPDATE live_runs SET {FREED} WHERE run_id IN ({}) AND owner IS NOT NULL AND NOT EXISTS \
+               (SELECT 1 FROM workers w WHERE w.id = live_runs.owner AND w.state = 'alive') \
+             RETURNING run_id, organization_id, epoch",
+            list.places,
+        );
+        let values = [Value::from(now.0)].into_iter().chain(list.ids);
+        freed.extend(all(connection, sql, values).await?);
+    }
+    announced(connection, &freed, now).await
+}
+
+/// Locks runs whose owner seems to be dead or unknown.
+async fn orphans(connection: &impl ConnectionTrait, limit: u16) -> Res<Vec<Uuid>> {
     let locked = match skip_locked(connection) {
         "" => "",
         _ => " FOR NO KEY UPDATE OF l SKIP LOCKED",
     };
     let sql = format!(
-        "WITH orphaned AS MATERIALIZED (SELECT l.run_id FROM live_runs l \
-           LEFT JOIN workers w ON w.id = l.owner \
-           WHERE l.owner IS NOT NULL AND (w.id IS NULL OR w.state <> 'alive') ORDER BY l.run_id LIMIT $2{locked}) \
-         UPDATE live_runs SET {FREED} WHERE run_id IN (SELECT run_id FROM orphaned) \
-         RETURNING run_id, organization_id, epoch",
+        "SELECT l.run_id FROM live_runs l LEFT JOIN workers w ON w.id = l.owner \
+         WHERE l.owner IS NOT NULL AND (w.id IS NULL OR w.state <> 'alive') \
+         ORDER BY l.run_id LIMIT $1{locked}"
     );
-    let freed = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
-    announced(connection, &freed, now).await
+    let rows = all(connection, sql, [i64::from(limit).into()]).await?;
+    rows.iter().map(|row| Reader::new(row).get()).collect()
 }
 
 /// Frees every run: whoever owned one is dead, and the caller can prove it.
