@@ -57,7 +57,7 @@ const fn histogram(name: &'static str, unit: Unit, help: &'static str) -> Metric
 pub const METRICS: [Metric; 28] = [
     counter(
         "neena_claims_total",
-        "Runs claimed by this worker: `which` is `named` (by a message) or `next` (found in the table)",
+        "Runs claimed by this worker: `which` is `message` (named by one) or `table` (found there)",
     ),
     counter("neena_runs_ended_total", "Runs that ended here, by status"),
     counter(
@@ -139,7 +139,7 @@ pub const METRICS: [Metric; 28] = [
     histogram(
         "neena_approve_to_start_seconds",
         Unit::Seconds,
-        "From a run's approval to its first task",
+        "From a run's approval to its claim by a worker",
     ),
     histogram(
         "neena_journal_batch_rows",

@@ -7,6 +7,7 @@ mod harness;
 mod bodies;
 mod catalogue;
 mod decisions;
+mod external;
 mod flow_requests;
 mod flow_runs;
 mod flows;

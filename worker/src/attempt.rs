@@ -80,6 +80,9 @@ impl Attempt {
             histogram!("neena_attempt_seconds", "kind" => kind).record(took);
             counter!("neena_attempts_total", "kind" => kind, "outcome" => word(&outcome))
                 .increment(1);
+            if attempt > 1 {
+                counter!("neena_retries_total").increment(1);
+            }
         }
         Ended {
             key,

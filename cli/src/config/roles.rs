@@ -61,6 +61,9 @@ pub struct BindOption {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "NEENA_BIND", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = bind_address)]
     pub bind: String,
+    /// Requests a second that one user may send to a process, beyond which the answer is a 429; 0: no limit.
+    #[arg(long, env = "NEENA_RATE_LIMIT", value_name = "N", default_value_t = 0)]
+    pub rate_limit: u32,
 }
 
 /// What runs tasks.

@@ -58,6 +58,7 @@ pub async fn run(options: Api) -> anyhow::Result<()> {
         secret.clone(),
         grace,
         &options.broker.amqp_prefix,
+        options.bind.rate_limit,
         metrics,
     );
     if let Some(dir) = &dir {
@@ -75,6 +76,7 @@ pub(super) fn state(
     secret: Secret,
     grace: Duration,
     queue_prefix: &str,
+    rate: u32,
     metrics: PrometheusHandle,
 ) -> AppState {
     AppState::new(Parts {
@@ -92,7 +94,10 @@ pub(super) fn state(
                 grace: grace.min(REQUESTS),
                 ..Connections::default()
             },
-            limits: Limits::default(),
+            limits: Limits {
+                rate,
+                ..Limits::default()
+            },
             queue_prefix: queue_prefix.to_owned(),
         },
         hosting: node

@@ -45,6 +45,7 @@ pub async fn run(options: Serve) -> anyhow::Result<()> {
         secret.clone(),
         grace,
         &options.broker.amqp_prefix,
+        options.bind.rate_limit,
         metrics,
     );
     dir.write_token(&api::local_token(&options.issuer, &secret)?)?;

@@ -18,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a process stands on.
+type Parts = (Arc<dyn Store>, Arc<dyn Bus>);
+
 /// What is watched; what the process stands on is known once it has started.
 #[derive(Clone)]
 pub(super) struct Watched {
     metrics: PrometheusHandle,
-    parts: Arc<OnceLock<(Arc<dyn Store>, Arc<dyn Bus>)>>,
+    parts: Arc<OnceLock<Parts>>,
 }
 
 impl Watched {
