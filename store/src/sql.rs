@@ -42,7 +42,10 @@ use crate::{
 
 /// Graphs kept parsed, by the bytes of their texts.
 const GRAPHS: u64 = 64 << 20;
-/// Claims known to have noted their run's start.
+/// A run under one claim: several runs may be claimed at once.
+type Hold = (RunId, ClaimId);
+
+/// Holds known to have noted their run's start.
 const STARTED: u64 = 10_000;
 
 /// Runs in a database.
@@ -50,9 +53,9 @@ const STARTED: u64 = 10_000;
 pub struct SqlStore {
     db: Db,
     graphs: Cache<Hash, Arc<Graph>>,
-    started: Cache<ClaimId, ()>,
-    /// Claims under which something was committed lazily, and the journal's connections then.
-    lazily: Cache<ClaimId, u64>,
+    started: Cache<Hold, ()>,
+    /// Holds under which something was committed lazily, and the journal's connections then.
+    lazily: Cache<Hold, u64>,
 }
 
 impl SqlStore {

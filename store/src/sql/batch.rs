@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use moka::sync::Cache;
 use neena_engine::Micros;
-use neena_engine::ids::{ClaimId, RunId};
+use neena_engine::ids::RunId;
 use neena_engine::run::LiveRun;
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::chunk::{Insert, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
-use super::{all, execute, keeper, outbox};
+use super::{Hold, all, execute, keeper, outbox};
 use crate::effect::{Effect, effect};
 use crate::rows::standing;
 use crate::seam::GIVEN_BACK;
@@ -32,7 +32,7 @@ type Fenced<'a> = (&'a Entry, &'a LiveRun);
 pub(super) async fn commit(
     connection: &impl ConnectionTrait,
     batch: Batch,
-    started: Cache<ClaimId, ()>,
+    started: Cache<Hold, ()>,
 ) -> Res<Vec<Verdict>> {
     let fence = fence(connection, &batch.entries).await?;
     let now = crate::db::now(connection).await?;
@@ -169,10 +169,10 @@ async fn note_progress(
     connection: &impl ConnectionTrait,
     (entry, live): Fenced<'_>,
     now: Micros,
-    started: &Cache<ClaimId, ()>,
+    started: &Cache<Hold, ()>,
 ) -> Res<()> {
     let rows = &entry.record.rows;
-    if !rows.is_empty() && !started.contains_key(&entry.claim) {
+    if !rows.is_empty() && !started.contains_key(&(entry.run, entry.claim)) {
         let sql = "UPDATE flow_runs SET start_time = COALESCE(start_time, $1), reason = NULL \
              WHERE id = $2 AND status = 'in_progress' AND (start_time IS NULL OR reason IS NOT NULL)";
         execute(

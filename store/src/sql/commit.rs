@@ -23,7 +23,7 @@ impl SqlStore {
         )));
         for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
             if verdict.held && !entry.record.rows.is_empty() {
-                self.started.insert(entry.claim, ());
+                self.started.insert((entry.run, entry.claim), ());
             }
         }
         Ok(verdicts)
@@ -38,9 +38,9 @@ impl SqlStore {
         let verdicts = prepared.verdicts(batch, &rows)?;
         for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
             if batch.durable {
-                self.lazily.invalidate(&entry.claim);
+                self.lazily.invalidate(&(entry.run, entry.claim));
             } else if verdict.held && !entry.record.rows.is_empty() {
-                self.lazily.entry(entry.claim).or_insert(lives);
+                self.lazily.entry((entry.run, entry.claim)).or_insert(lives);
             }
         }
         Ok(verdicts)
@@ -54,10 +54,10 @@ impl SqlStore {
         for entry in batch.entries.iter().filter(|_| batch.durable) {
             if self
                 .lazily
-                .get(&entry.claim)
+                .get(&(entry.run, entry.claim))
                 .is_some_and(|then| then != lives)
             {
-                self.lazily.invalidate(&entry.claim);
+                self.lazily.invalidate(&(entry.run, entry.claim));
                 lost = true;
             }
         }

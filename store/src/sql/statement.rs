@@ -10,12 +10,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use neena_engine::Micros;
-use neena_engine::ids::{ClaimId, OrganizationId, RunId};
+use neena_engine::ids::{OrganizationId, RunId};
 use neena_engine::run::{Intent, Phase, RunStatus, Then};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
 use uuid::Uuid;
 
+use super::Hold;
 use super::columns::{Attempts, Entries, Tasks};
 use crate::db::OneStatement;
 use crate::{Batch, Entry, Message, Res, StoreError, Verdict};
@@ -57,15 +58,15 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// `started` knows the claims whose run's start is noted.
-    pub(super) fn of(batch: &'a Batch, started: &Cache<ClaimId, ()>) -> Prepared<'a> {
+    /// `started` knows the holds whose run's start is noted.
+    pub(super) fn of(batch: &'a Batch, started: &Cache<Hold, ()>) -> Prepared<'a> {
         let mut prepared = Prepared {
             entries: Entries::default(),
             tasks: Tasks::default(),
             attempts: Attempts::default(),
         };
         for entry in &batch.entries {
-            let noted = started.contains_key(&entry.claim);
+            let noted = started.contains_key(&(entry.run, entry.claim));
             prepared.entries.push(entry, noted);
             prepared.tasks.extend(entry);
             prepared.attempts.extend(entry);
