@@ -23,11 +23,13 @@ pub enum Bug {
     EffectsRunAhead,
     /// A new connection does not tell that lazy commits may be lost.
     ReconnectsSilently,
+    /// What was committed lazily is known by claim, although one claim may take several runs.
+    LazinessByClaim,
 }
 
 impl Bug {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Bug); 23] = [
+    pub const ALL: [(&'static str, Bug); 25] = [
         ("no-fence", Bug::Store(Flaw::NoFence)),
         ("outcomes-replaced", Bug::Store(Flaw::OutcomesReplaced)),
         ("parks-blindly", Bug::Store(Flaw::ParksBlindly)),
@@ -43,6 +45,7 @@ impl Bug {
         ("never-wakes", Bug::Store(Flaw::NeverWakes)),
         ("table-not-read", Bug::Store(Flaw::TableNotRead)),
         ("live-row-stays", Bug::Store(Flaw::LiveRowStays)),
+        ("joins-lazily", Bug::Store(Flaw::JoinsLazily)),
         ("votes-before-lock", Bug::VotesBeforeLock),
         ("cancel-not-told", Bug::CancelNotTold),
         ("starts-forgotten", Bug::StartsForgotten),
@@ -51,6 +54,7 @@ impl Bug {
         ("confirmed-unpublished", Bug::ConfirmedUnpublished),
         ("effects-run-ahead", Bug::EffectsRunAhead),
         ("reconnects-silently", Bug::ReconnectsSilently),
+        ("laziness-by-claim", Bug::LazinessByClaim),
     ];
 
     /// The one of that name.

@@ -157,6 +157,11 @@ impl Checker {
         }
     }
 
+    /// Whether an outcome is committed that is not durable yet.
+    pub fn risks_outcomes(&self) -> bool {
+        !self.lazy.is_empty()
+    }
+
     /// The database crashed.
     pub fn crashed(&mut self) -> Broken {
         self.lazy.clear();

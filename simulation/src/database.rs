@@ -15,6 +15,9 @@ use tokio::time::sleep;
 use crate::process::Process;
 use crate::world::World;
 
+/// A run under one claim.
+type Hold = (RunId, ClaimId);
+
 /// One process's way to the database.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -22,8 +25,8 @@ pub(crate) struct Database {
     process: Arc<Process>,
     /// The newest claims this process was told of.
     claims: Mutex<BTreeMap<RunId, ClaimId>>,
-    /// Claims under which something was committed lazily, and how often the database had crashed then.
-    lazily: Arc<Mutex<BTreeMap<ClaimId, u64>>>,
+    /// Holds under which something was committed lazily, and how often the database had crashed then.
+    lazily: Arc<Mutex<BTreeMap<Hold, u64>>>,
 }
 
 /// What a verb does to the tables.

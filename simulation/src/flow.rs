@@ -168,7 +168,7 @@ fn step(dice: &Dice, at: u64) -> Step {
         2 => TriggerRule::NoneFailed,
         _ => TriggerRule::AllSuccess,
     };
-    let delay_ms = *dice.pick(&[0, 50, 1_000, 12_000]).unwrap_or(&0);
+    let delay_ms = *dice.pick(&[0, 50, 1_000, 15_000, 15_000]).unwrap_or(&0);
     Step {
         act,
         pure,

@@ -82,7 +82,9 @@ pub(crate) fn happen(world: &Arc<World>, incident: Incident) {
                 later(back, move || node.process.host(true));
             }
         }
-        Incident::DatabaseCrash => database_crash(world),
+        Incident::DatabaseCrash => {
+            tokio::spawn(database_crash(world.clone()));
+        }
         Incident::Outage => {
             world.tally("database outage");
             world.condition.lock().database_down = true;
@@ -198,7 +200,21 @@ fn stop(world: &Arc<World>) {
     });
 }
 
-fn database_crash(world: &Arc<World>) {
+/// How long a crash waits for something to lose, in steps of 20 ms.
+const PATIENCE: u32 = 150;
+
+/// The database crashes, most often when an outcome is not on the disk yet.
+async fn database_crash(world: Arc<World>) {
+    for _ in 0..PATIENCE {
+        if world.is_calm() {
+            return;
+        }
+        if world.checker.lock().risks_outcomes() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let world = &world;
     let keep = world.dice.roll();
     let lost = world
         .store

@@ -55,7 +55,7 @@ pub(crate) async fn submit(world: Arc<World>, number: u64) {
         };
         tokio::spawn(once(world.clone(), run, reject, wait));
     }
-    if dice.chance(150) {
+    if dice.chance(300) {
         let wait = dice.millis(0, 12_000);
         let cancel = Decision::Cancel { actor: someone(8) };
         tokio::spawn(once(world.clone(), run, cancel, wait));

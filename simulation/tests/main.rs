@@ -1,1 +1,4 @@
+//! Seeds, replays and planted bugs.
 
+mod bugs;
+mod seeds;

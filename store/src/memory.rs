@@ -111,7 +111,8 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn join(&self, card: &WorkerCard) -> Res<Micros> {
         let (now, card) = (self.clock(), card.clone());
-        self.commit(true, move |state| state.join(&card, now));
+        let durable = !self.read(|state| state.has(Flaw::JoinsLazily));
+        self.commit(durable, move |state| state.join(&card, now));
         Ok(now)
     }
 

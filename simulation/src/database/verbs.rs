@@ -16,7 +16,7 @@ use neena_store::{
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Database, Kind, at_once};
+use super::{Database, Hold, Kind, at_once};
 use crate::bug::Bug;
 use crate::checker::By;
 use crate::world::World;
@@ -147,9 +147,9 @@ impl Store for Database {
         });
         let mut verdicts = committed.await?;
         if self.world.has(Bug::CancelNotTold) {
-            let closing = verdicts
-                .iter_mut()
-                .filter(|verdict| verdict.phase == Phase::Closing && verdict.held);
+            let closing = verdicts.iter_mut().filter(|verdict| {
+                verdict.phase == Phase::Closing && verdict.held && verdict.applied
+            });
             closing.for_each(|verdict| verdict.phase = Phase::Running);
         }
         Ok(verdicts)
@@ -269,17 +269,26 @@ impl Database {
 
 /// A durable commit carries the lazy ones before it, unless the database crashed meanwhile: then the connection
 /// is a new one, which is said once, so that the journal writes them again.
-fn nothing_lost(world: &World, batch: &Batch, lazily: &Mutex<BTreeMap<ClaimId, u64>>) -> Res<()> {
+fn nothing_lost(world: &World, batch: &Batch, lazily: &Mutex<BTreeMap<Hold, u64>>) -> Res<()> {
     let crashes = world.condition.lock().crashes;
     let mut lazily = lazily.lock();
     let mut lost = false;
     for entry in &batch.entries {
+        let run = match world.has(Bug::LazinessByClaim) {
+            true => RunId(Uuid::nil()),
+            false => entry.run,
+        };
         if batch.durable {
-            let then = lazily.remove(&entry.claim);
+            let then = lazily.remove(&(run, entry.claim));
             lost |= then.is_some_and(|then| then != crashes);
         } else {
-            lazily.entry(entry.claim).or_insert(crashes);
+            lazily.entry((run, entry.claim)).or_insert(crashes);
         }
+    }
+    if lost {
+        let runs = batch.entries.iter().map(|entry| entry.run.to_string());
+        let runs = runs.collect::<Vec<_>>().join(", ");
+        world.note(|| format!("lazy commits may be lost: {runs}"));
     }
     match lost && !world.has(Bug::ReconnectsSilently) {
         true => Err(StoreError::Unavailable("connected anew".into())),

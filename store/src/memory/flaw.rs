@@ -33,4 +33,6 @@ pub enum Flaw {
     TableNotRead,
     /// Leaves the live row of a run that has ended.
     LiveRowStays,
+    /// Joins without waiting for the disk, and frees no run of a worker it does not know.
+    JoinsLazily,
 }

@@ -71,7 +71,11 @@ impl State {
 
     /// Runs whose owner is dead, or nobody.
     fn orphans(&self) -> Vec<RunId> {
-        self.owned_by(|owner| self.workers.get(&owner).is_none_or(|lease| !lease.alive))
+        let unknown = !self.has(Flaw::JoinsLazily);
+        self.owned_by(|owner| match self.workers.get(&owner) {
+            Some(lease) => !lease.alive,
+            None => unknown,
+        })
     }
 
     pub(super) fn bury(&mut self, limit: u16, now: Micros) -> Vec<Message> {

@@ -1,0 +1,69 @@
+//! A simulation that notices nothing proves nothing: each planted bug is noticed within a few seeds, which hold
+//! without it.
+
+use neena_simulation::{Bug, Options, simulate};
+
+/// Seeds until each bug must have been noticed.
+const MOST: u64 = 300;
+
+/// What is noticed, by the words of the invariant.
+fn noticed(name: &str) -> (u64, String) {
+    let bug = Bug::named(name).unwrap();
+    let options = Options {
+        bug: Some(bug),
+        ..Options::default()
+    };
+    (1..=MOST)
+        .find_map(|seed| Some((seed, simulate(seed, options).unwrap().broken?)))
+        .unwrap_or_else(|| panic!("{name} was not noticed in {MOST} seeds"))
+}
+
+macro_rules! bugs {
+    ($($test:ident: $name:literal breaks $words:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            let (seed, broken) = noticed($name);
+            assert!(
+                $words.split(" | ").any(|words| broken.contains(words)),
+                "seed {seed}: {broken}"
+            );
+        }
+    )*
+
+        #[test]
+        fn every_planted_bug_has_its_test() {
+            let tested = [$($name),*];
+            for (name, _) in Bug::ALL {
+                assert!(tested.contains(&name), "{name}");
+            }
+        }
+    };
+}
+
+bugs! {
+    a_missing_fence_is_noticed: "no-fence" breaks "under the old claim";
+    replaced_outcomes_are_noticed: "outcomes-replaced" breaks "was changed";
+    parking_blindly_is_noticed: "parks-blindly" breaks "in phase parked";
+    finishing_blindly_is_noticed: "finishes-blindly" breaks "it was cancelled and became";
+    claiming_owned_runs_is_noticed: "claims-owned" breaks "although it had an owner";
+    an_epoch_that_stays_is_noticed: "epoch-not-raised" breaks "epoch";
+    claims_that_are_not_counted_are_noticed: "claims-not-counted" breaks "brought down";
+    a_claim_that_outlives_its_owner_is_noticed: "claim-outlives-owner" breaks "owner None, claim Some";
+    a_retry_that_keeps_rows_is_noticed: "retry-keeps-rows" breaks "began with task";
+    answers_before_the_disk_are_noticed: "durable-is-lazy" breaks "durably recorded | before that was recorded";
+    a_message_outside_the_commit_is_noticed: "outbox-left-out" breaks "without its message";
+    a_lease_that_never_lapses_is_noticed: "never-buries" breaks "does not come to rest";
+    a_timer_that_never_rings_is_noticed: "never-wakes" breaks "does not come to rest";
+    a_table_that_nobody_reads_is_noticed: "table-not-read" breaks "does not come to rest";
+    a_live_row_that_stays_is_noticed: "live-row-stays" breaks "in phase";
+    a_worker_that_joins_lazily_is_noticed: "joins-lazily" breaks "does not come to rest";
+    votes_read_before_the_lock_are_noticed: "votes-before-lock" breaks "all votes it needs";
+    a_cancel_that_is_not_told_is_noticed: "cancel-not-told" breaks "after its run had been cancelled";
+    forgotten_starts_are_noticed: "starts-forgotten" breaks "began twice | is left as";
+    lost_signals_are_noticed: "signals-lost" breaks "does not come to rest";
+    publishing_before_the_commit_is_noticed: "published-before-commit" breaks "before it was committed";
+    confirms_without_a_broker_are_noticed: "confirmed-unpublished" breaks "never published";
+    effects_that_run_ahead_are_noticed: "effects-run-ahead" breaks "durably recorded";
+    a_silent_reconnect_is_noticed: "reconnects-silently" breaks "is left as | never ended | durably recorded";
+    laziness_known_by_claim_is_noticed: "laziness-by-claim" breaks "is left as | never ended | durably recorded";
+}
