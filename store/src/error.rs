@@ -168,3 +168,49 @@ fn of_sqlite(code: i32, text: String) -> StoreError {
         _ => StoreError::Unavailable(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: &str) -> StoreError {
+        of_code(code, code.to_owned())
+    }
+
+    #[test]
+    fn codes_say_what_can_be_done() {
+        for full in ["53100", "53200", "13", "7"] {
+            assert_eq!(of(full), StoreError::Full(full.into()));
+        }
+        for busy in ["40001", "40P01", "55P03", "57014"] {
+            assert_eq!(of(busy), StoreError::Busy(busy.into()));
+        }
+        for refused in ["22021", "23505", "54000", "1555", "18"] {
+            assert_eq!(of(refused), StoreError::Refused(refused.into()));
+        }
+        for away in ["57P01", "08006", "53300", "5"] {
+            assert_eq!(of(away), StoreError::Unavailable(away.into()));
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_leaves_unknown_what_was_its_own_transaction() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(
+            StoreError::from(lost()),
+            StoreError::Unavailable(_)
+        ));
+        assert!(matches!(
+            StoreError::of_statement(lost()),
+            StoreError::Unknown(_)
+        ));
+        assert!(matches!(
+            StoreError::from(lost()).of_autocommit(),
+            StoreError::Unknown(_)
+        ));
+        // Nothing was sent.
+        let waited = || StoreError::from(sqlx::Error::PoolTimedOut);
+        assert_eq!(waited(), StoreError::Unavailable(NO_CONNECTION.into()));
+        assert_eq!(waited().of_autocommit(), waited());
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use neena_engine::run::{Decision, RunStatus};
 use neena_store::{Beat, Connections, Db, Decided, Journal, StoreError, Which, outlet};
+use sea_orm::ConnectionTrait;
 
 use crate::harness::{
     Cluster, Proxy, World, approve, cancel, claim, completed, entry, finish, hold, kinds, reject,
@@ -237,5 +238,42 @@ async fn a_server_that_ended_every_session_is_found_again() {
     assert!(pending.unwrap().await.1.unwrap().held);
     assert!(start.elapsed() < Duration::from_secs(3));
     journal.close().await;
+    assert_eq!(cluster.end().await, 0);
+}
+
+/// What the server says, as it says it, comes to what can be done about it.
+#[tokio::test]
+async fn errors_of_the_server_are_sorted() {
+    let Some(cluster) = Cluster::of(1).await else {
+        return;
+    };
+    let db = cluster.worlds[0].db().unwrap();
+    for (code, sorted) in [
+        ("53100", "Full"),
+        ("53200", "Full"),
+        ("40001", "Busy"),
+        ("40P01", "Busy"),
+        ("55P03", "Busy"),
+        ("57014", "Busy"),
+        ("22021", "Refused"),
+        ("23505", "Refused"),
+        ("54000", "Refused"),
+        ("57P03", "Unavailable"),
+    ] {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$");
+        let failed = db
+            .unit::<(), StoreError, _>(|tx| {
+                Box::pin(async move {
+                    tx.execute_unprepared(&raise).await?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap_err();
+        assert!(
+            format!("{failed:?}").starts_with(sorted),
+            "{code}: {failed:?}"
+        );
+    }
     assert_eq!(cluster.end().await, 0);
 }
