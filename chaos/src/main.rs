@@ -181,7 +181,7 @@ async fn try_row(row: &'static Row, lab: &Lab) -> Tried {
         }
     };
     let holds = match lab.planted {
-        None => outcome.faults.is_empty(),
+        None => outcome.faults.is_empty() && outcome.weak.is_empty(),
         Some(_) => sound && !outcome.faults.is_empty(),
     };
     Tried {

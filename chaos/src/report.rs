@@ -19,6 +19,8 @@ pub struct Outcome {
     pub checked: String,
     /// What is wrong; empty: the row holds.
     pub faults: Vec<String>,
+    /// Why the trial says too little: the row does not hold, but no planted bug is caught by it either.
+    pub weak: Vec<String>,
 }
 
 impl Outcome {
@@ -31,6 +33,13 @@ impl Outcome {
     pub fn must(&mut self, holds: bool, fault: impl Into<String>) {
         if !holds {
             self.faults.push(fault.into());
+        }
+    }
+
+    /// Notes that the trial says too little if `holds` is not so.
+    pub fn means(&mut self, holds: bool, why: impl Into<String>) {
+        if !holds {
+            self.weak.push(why.into());
         }
     }
 }
@@ -75,6 +84,9 @@ impl Tried {
         }
         for fault in outcome.faults.iter().take(12) {
             let _ = writeln!(text, "  WRONG: {fault}");
+        }
+        for why in &outcome.weak {
+            let _ = writeln!(text, "  TOO LITTLE: {why}");
         }
         let _ = writeln!(text, "  {} in {:.0} s", self.verdict(), self.seconds);
         text

@@ -110,7 +110,7 @@ async fn die_inside(lab: &Lab, outcome: &mut Outcome, sink: Sink) -> anyhow::Res
     outcome.figure(format!(
         "workers died {deaths} times inside a batch ({wanted} wanted)"
     ));
-    outcome.must(deaths * 4 >= wanted, "too few deaths inside batches");
+    outcome.means(deaths * 4 >= wanted, "too few deaths inside batches");
     let effects = sink.effects();
     let expect = Expect {
         effects: Some(&effects),

@@ -101,8 +101,18 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         late.len(),
         most as f64 / 1e6
     ));
-    let least = accepted.len() / 20;
+    let enabled = "SELECT count(*) FROM task_runs t JOIN flow_runs r ON r.id = t.run_id \
+         JOIN chaos.writes w ON w.run_id = t.run_id AND w.idx = t.idx - 1 \
+         WHERE r.status = 'cancelled' AND t.start_time > r.end_time AND w.at > r.end_time";
+    let enabled: i64 = sqlx::query_scalar(enabled)
+        .fetch_one(&stage.site.pool)
+        .await?;
     outcome.must(
+        enabled == 0,
+        format!("{enabled} tasks started on outcomes that were recorded after the cancel"),
+    );
+    let least = accepted.len() / 20;
+    outcome.means(
         cancelled.len() >= least && late.len() >= least,
         "the race was hardly one",
     );

@@ -78,12 +78,12 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         .fetch_one(&stage.site.pool)
         .await?;
     outcome.figure(format!("{}; {landed} landed", fenced_of.join("; ")));
-    outcome.must(
+    outcome.means(
         told,
         "the worker does not tell how many of its writes were refused",
     );
     let least = all.len() as f64 / 2.0;
-    outcome.must(
+    outcome.means(
         tried + landed as f64 >= least,
         format!("only {tried} stale writes were tried"),
     );
