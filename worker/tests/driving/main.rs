@@ -5,6 +5,7 @@
 mod behaviour;
 mod claims_and_beats;
 mod harness;
+mod plans;
 mod regressions;
 mod remote;
 mod scripted;
