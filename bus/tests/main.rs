@@ -13,3 +13,4 @@ mod proxy;
 mod rabbit;
 mod relay;
 mod shared;
+mod signatures;
