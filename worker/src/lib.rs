@@ -281,8 +281,12 @@ impl Shared {
     }
 
     /// How many more runs may be taken. What could only wait here is left to others, and to later: a
-    /// run that is held through a crash without having started would look as if it had caused it.
+    /// run that is held through a crash without having started would look as if it had caused it. Nothing is
+    /// taken while the database has no room for what is recorded already.
     fn free(&self) -> usize {
+        if self.journal.full() {
+            return 0;
+        }
         let places = self.settings.runs.saturating_sub(self.held.len());
         // A quarter more than can start keeps the slots busy while the next claim is on its way.
         let slots = self.slots.free() + self.settings.slots.div_ceil(4);
