@@ -217,23 +217,30 @@ async fn three_times_too_much(time: Duration, of_peak: f64) {
     .await;
     api.flow_request().await;
     offer(&api, 16, time / 4).await;
-    let peak = offer(&api, 16, time).await;
     let before = memory();
-    let over = offer(&api, 144, time).await;
-    let grown = memory().saturating_sub(before);
-    println!("peak {peak:?}, over {over:?}, grown by {grown} KiB");
-    assert_eq!(peak.refused, 0, "{peak:?}");
-    assert!(over.refused > 0, "{over:?}");
-    let kept = over.per_second / peak.per_second;
-    assert!(kept >= of_peak, "{kept}: {over:?} of {peak:?}");
-    assert!(over.slowest < Duration::from_secs(5), "{over:?}");
-    assert!(grown < 64 << 10, "grown by {grown} KiB");
+    let mut kept = Vec::new();
+    // A machine that does other things, too, may be slow in one part of a round and not in the other.
+    while kept.len() < 5 {
+        let peak = offer(&api, 16, time).await;
+        let over = offer(&api, 144, time).await;
+        let grown = memory().saturating_sub(before);
+        println!("peak {peak:?}, over {over:?}, grown by {grown} KiB");
+        assert_eq!(peak.refused, 0, "{peak:?}");
+        assert!(over.refused > 0, "{over:?}");
+        assert!(over.slowest < Duration::from_secs(5), "{over:?}");
+        assert!(grown < 64 << 10, "grown by {grown} KiB");
+        let of = over.per_second / peak.per_second;
+        if of >= of_peak {
+            return;
+        }
+        kept.push(of);
+    }
+    panic!("never as much as {of_peak} of the peak: {kept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_times_too_much_is_refused_early_and_the_rest_served_as_ever() {
-    // On a machine that does other things, too, less is asked for.
-    three_times_too_much(Duration::from_secs(2), 0.6).await;
+    three_times_too_much(Duration::from_secs(1), 0.9).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
