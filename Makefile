@@ -1,10 +1,10 @@
 # Thin: each target says what to run, the scripts know how.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint fmt doc bench chaos
+.PHONY: help demo serve test check lint fmt doc bench simulate chaos
 
 help: ## what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## /{ printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## /{ printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the example over this repository's own history, start to result
 	@scripts/demo
@@ -34,6 +34,10 @@ bench: ## measure, beside this machine's own limits
 	@cargo build --release --workspace
 	@target/release/neena-bench
 	@scripts/startup
+
+simulate: ## 100,000 seeds of whole workers with every fault there is; SEEDS=1000, SEED=7 for one, traced
+	@cargo build --release --package neena-simulation
+	@$${CARGO_TARGET_DIR:-target}/release/neena-simulate $(if $(SEED),--seed $(SEED) --trace,$(if $(SEEDS),--seeds $(SEEDS)))
 
 chaos: ## break real processes and check their promises; ROW=9, SHORT=1, CONTROLS=1 (chaos/README.md)
 	@scripts/chaos $(ROW) $(if $(SHORT),--short) $(if $(CONTROLS),--controls)
