@@ -212,6 +212,9 @@ impl Sending<'_> {
                         };
                     }
                     Some(Reply::Beat(_)) => {}
+                    Some(Reply::Done(done)) if not_started(&done) => {
+                        return Err(Dispatched::Lost { granted: false });
+                    }
                     Some(Reply::Done(done)) => {
                         return Err(if self.attempt.begin() {
                             self.outcome(done, self.shared.clock.now(), false)
@@ -248,7 +251,7 @@ impl Sending<'_> {
         &self,
         remote: &Remote,
         pending: &mut Pending<'_>,
-        accepted: Accepted,
+        mut accepted: Accepted,
     ) -> Dispatched {
         let started = self.shared.clock.now();
         let granted = !self.operation.repeatable;
@@ -258,6 +261,8 @@ impl Sending<'_> {
             };
             self.order(remote, &accepted, &permit).await;
         }
+        // Whether more than one executor had it: then one of them may have been the one that was permitted.
+        let mut several = false;
         let mut silent_until = Instant::now() + SILENCE;
         let backstop = self
             .call
@@ -267,10 +272,19 @@ impl Sending<'_> {
             tokio::select! {
                 biased;
                 word = pending.words.recv() => match word {
+                    Some(Reply::Done(done)) if not_started(&done) => {
+                        return Dispatched::Lost {
+                            granted: granted && several,
+                        };
+                    }
                     Some(Reply::Done(done)) => return self.outcome(done, started, granted),
-                    Some(Reply::Accepted(_) | Reply::Beat(_)) => {
+                    // Delivered again, to somebody else: orders go there from now on.
+                    Some(Reply::Accepted(again)) => {
+                        several |= again.executor != accepted.executor;
+                        accepted = again;
                         silent_until = Instant::now() + SILENCE;
                     }
+                    Some(Reply::Beat(_)) => silent_until = Instant::now() + SILENCE,
                     None => return Dispatched::Lost { granted },
                 },
                 () = self.attempt.stop.cancelled() => {
@@ -279,7 +293,8 @@ impl Sending<'_> {
                 }
                 () = at(backstop) => {
                     self.stop(remote, &accepted, pending.id).await;
-                    return Dispatched::Went(self.failed("timeout", "the task did not end within its limit", true));
+                    let message = "the task did not end within its limit";
+                    return Dispatched::Went(self.failed("timeout", message, self.operation.repeatable));
                 }
                 () = tokio::time::sleep_until(silent_until) => {
                     if self.shared.bus.standing() == Standing::Up {
@@ -320,9 +335,6 @@ impl Sending<'_> {
                 }
                 Outcome::Stopped
             }
-            (_, Some(error)) if ["not_hosted", NOT_PERMITTED].contains(&error.code.as_str()) => {
-                return Dispatched::Lost { granted: false };
-            }
             (_, Some(error)) => Outcome::Failed(TaskError {
                 kind: error.code,
                 message: error.message,
@@ -349,6 +361,12 @@ impl Sending<'_> {
             .order(&accepted.control_queue, integration, order)
             .await;
     }
+}
+
+/// Whether whoever had it says for certain that it did not start it.
+fn not_started(done: &Done) -> bool {
+    let code = done.error.as_ref().map(|error| error.code.as_str());
+    code.is_some_and(|code| ["not_hosted", NOT_PERMITTED].contains(&code))
 }
 
 /// Passes replies on to the attempts that wait for them, until `stop`.
