@@ -26,7 +26,7 @@ pub(crate) struct Database {
     /// The newest claims this process was told of.
     claims: Mutex<BTreeMap<RunId, ClaimId>>,
     /// Holds under which something was committed lazily, and how often the database had crashed then.
-    lazily: Arc<Mutex<BTreeMap<Hold, u64>>>,
+    lazily: Mutex<BTreeMap<Hold, u64>>,
 }
 
 /// What a verb does to the tables.
@@ -52,7 +52,7 @@ impl Database {
             world,
             process,
             claims: Mutex::default(),
-            lazily: Arc::default(),
+            lazily: Mutex::default(),
         }
     }
 
@@ -70,10 +70,10 @@ impl Database {
     ) -> Res<T> {
         self.process.gate().await;
         let (fate, before, after) = self.draw(kind);
+        let crashes = self.world.condition.lock().crashes;
         pass(before).await;
         self.on_the_wire().await;
-        let refused = self.refusal(kind);
-        let crashes = self.world.condition.lock().crashes;
+        let refused = self.refusal(kind, crashes);
         let number = self.process.number;
         let answer = match (refused, fate) {
             (Some(error), _) => Err(error),
@@ -111,9 +111,11 @@ impl Database {
     ) {
         let (world, number) = (self.world.clone(), self.process.number);
         let wait = self.process.dice.millis(1, 6_000);
+        let crashes = world.condition.lock().crashes;
         tokio::spawn(async move {
             sleep(wait).await;
-            if !world.condition.lock().database_down {
+            // A crash ends it.
+            if world.condition.lock().crashes == crashes {
                 world.note(|| format!("p{number} {verb} lands late"));
                 act(&world);
             }
@@ -168,9 +170,10 @@ impl Database {
         (fate, before, after)
     }
 
-    fn refusal(&self, kind: Kind) -> Option<StoreError> {
+    /// Why a call on a connection that was made after so many crashes finds no database.
+    fn refusal(&self, kind: Kind, crashes: u64) -> Option<StoreError> {
         let condition = self.world.condition.lock();
-        if condition.database_down {
+        if condition.database_down || condition.crashes != crashes {
             return Some(StoreError::Unavailable("the database is down".into()));
         }
         if condition.disk_full && kind == Kind::Writes {

@@ -6,6 +6,16 @@ use neena_simulation::{Bug, Options, simulate};
 /// Seeds until each bug must have been noticed.
 const MOST: u64 = 300;
 
+/// Some bugs show in one seed of many only: the search for these begins at one that shows them, and finds
+/// another one should the simulation have changed since.
+const RARE: [(&str, u64); 3] = [
+    ("outcomes-replaced", 276),
+    ("parks-blindly", 343),
+    ("laziness-by-claim", 1_121),
+];
+/// Seeds until a rare one must have been noticed.
+const MOST_OF_RARE: u64 = 2_000;
+
 /// What is noticed, by the words of the invariant.
 fn noticed(name: &str) -> (u64, String) {
     let bug = Bug::named(name).unwrap();
@@ -13,9 +23,11 @@ fn noticed(name: &str) -> (u64, String) {
         bug: Some(bug),
         ..Options::default()
     };
-    (1..=MOST)
+    let rare = RARE.iter().find(|(rare, _)| *rare == name);
+    let (from, most) = rare.map_or((1, MOST), |(_, from)| (*from, MOST_OF_RARE));
+    (from..from + most)
         .find_map(|seed| Some((seed, simulate(seed, options).unwrap().broken?)))
-        .unwrap_or_else(|| panic!("{name} was not noticed in {MOST} seeds"))
+        .unwrap_or_else(|| panic!("{name} was not noticed in {most} seeds"))
 }
 
 macro_rules! bugs {
@@ -64,6 +76,6 @@ bugs! {
     publishing_before_the_commit_is_noticed: "published-before-commit" breaks "before it was committed";
     confirms_without_a_broker_are_noticed: "confirmed-unpublished" breaks "never published";
     effects_that_run_ahead_are_noticed: "effects-run-ahead" breaks "durably recorded";
-    a_silent_reconnect_is_noticed: "reconnects-silently" breaks "is left as | never ended | durably recorded";
-    laziness_known_by_claim_is_noticed: "laziness-by-claim" breaks "is left as | never ended | durably recorded";
+    a_silent_reconnect_is_noticed: "reconnects-silently" breaks "is left as | never ended | durably recorded | not made of";
+    laziness_known_by_claim_is_noticed: "laziness-by-claim" breaks "is left as | never ended | durably recorded | not made of";
 }

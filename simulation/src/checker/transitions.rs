@@ -64,7 +64,16 @@ impl Checker {
         };
         let completed = |row: &TaskRow| row.status == TaskStatus::Completed;
         for (index, row) in &after.tasks {
-            if completed(row) && !before.tasks.get(index).is_some_and(completed) {
+            let new = completed(row) && !before.tasks.get(index).is_some_and(completed);
+            let inputs = &flow.steps[*index as usize].inputs;
+            let recorded = |input| {
+                after
+                    .tasks
+                    .get(input)
+                    .is_some_and(|row| row.status.is_outcome())
+            };
+            // An input may be lost with the database, and is written again before anything builds on it.
+            if new && inputs.iter().all(recorded) {
                 flow.check(row, &after.tasks)?;
             }
         }

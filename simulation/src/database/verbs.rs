@@ -140,11 +140,9 @@ impl Store for Database {
 
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         let (batch, number) = (batch.clone(), self.process.number);
-        let lazily = self.lazily.clone();
-        let committed = self.write("commit", move |world| {
-            nothing_lost(world, &batch, &lazily)?;
-            commit(world, &batch, number)
-        });
+        self.process.gate().await;
+        nothing_lost(&self.world, &batch, &self.lazily)?;
+        let committed = self.write("commit", move |world| commit(world, &batch, number));
         let mut verdicts = committed.await?;
         if self.world.has(Bug::CancelNotTold) {
             let closing = verdicts.iter_mut().filter(|verdict| {
