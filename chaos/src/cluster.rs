@@ -103,9 +103,9 @@ impl Cluster {
         let began = Instant::now();
         loop {
             let said = self
-                .ask(&["eval", "length(rabbit_nodes:list_running())."])
+                .ask(&["eval", "length(rabbit_nodes:all_running())."])
                 .await
-                .unwrap_or_default();
+                .unwrap_or_else(|error| error.to_string());
             if said.trim() == NODES.to_string() {
                 return Ok(());
             }
