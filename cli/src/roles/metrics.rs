@@ -44,6 +44,7 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     let handle = builder
         .install_recorder()
         .context("cannot start to count for /metrics")?;
+    neena_api::metrics::describe();
     keep(handle.clone());
     Ok(handle)
 }
