@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use neena_engine::run::{TaskKey, TaskRow};
+use neena_engine::run::{TaskKey, TaskRow, TaskStatus};
 
 /// The rows that stand when `rows` are written one after the other: the last of each task, or its first
 /// outcome, which nothing replaces. They keep their order.
@@ -24,10 +24,21 @@ pub(crate) fn standing(rows: &[TaskRow]) -> Vec<&TaskRow> {
         .collect()
 }
 
+/// Whether `new` replaces the stored row: it is no outcome, and not newer. A batch whose answer was lost may
+/// land once more after later ones of its hold, and must not take back what they said: that a later attempt
+/// started, or that this one failed. Only an attempt that never began is taken back (`pending`, nothing due).
+pub(crate) fn replaces(new: &TaskRow, stored: &TaskRow) -> bool {
+    let started = new.status == TaskStatus::InProgress;
+    let tells_of_attempt = started || new.status == TaskStatus::Pending && new.due_at.is_some();
+    let earlier = tells_of_attempt && new.attempt < stored.attempt;
+    let failed_since =
+        started && new.attempt == stored.attempt && stored.status == TaskStatus::Pending;
+    !stored.status.is_outcome() && !earlier && !failed_since
+}
+
 #[cfg(test)]
 mod tests {
     use neena_engine::ids::{RunId, TaskRunId};
-    use neena_engine::run::TaskStatus;
     use uuid::Uuid;
 
     use super::*;
@@ -81,5 +92,27 @@ mod tests {
             &[(0, Completed), (0, InProgress), (0, Failed)],
             &[(0, Completed)],
         );
+    }
+
+    #[test]
+    fn a_batch_that_lands_late_takes_back_no_later_attempt() {
+        use TaskStatus::{Completed, InProgress, Pending};
+        let at = |status, attempt, due: bool| TaskRow {
+            attempt,
+            due_at: due.then_some(neena_engine::Micros(1)),
+            ..row(0, status)
+        };
+        let second_started = at(InProgress, 2, false);
+        assert!(!replaces(&at(InProgress, 1, false), &second_started));
+        assert!(!replaces(&at(Pending, 1, true), &second_started));
+        assert!(!replaces(&at(InProgress, 1, false), &at(Pending, 1, true)));
+        assert!(!replaces(
+            &at(Completed, 2, false),
+            &at(Completed, 2, false)
+        ));
+        // The attempt never began: it is taken back.
+        assert!(replaces(&at(Pending, 1, false), &second_started));
+        assert!(replaces(&second_started, &at(Pending, 1, true)));
+        assert!(replaces(&at(Completed, 2, false), &second_started));
     }
 }

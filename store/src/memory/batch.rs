@@ -7,7 +7,7 @@ use neena_engine::run::{LiveRun, Phase, RunStatus, Then};
 use super::flaw::Flaw;
 use super::state::State;
 use crate::effect::{Effect, effect};
-use crate::rows::standing;
+use crate::rows::{replaces, standing};
 use crate::seam::{GIVEN_BACK, HEAD_START};
 use crate::{Entry, Message, Verdict};
 
@@ -109,13 +109,13 @@ impl State {
     }
 
     fn write(&mut self, entry: &Entry) {
-        let replaces = self.has(Flaw::OutcomesReplaced);
+        let forgets = self.has(Flaw::OutcomesReplaced);
         for row in standing(&entry.record.rows) {
             let stored = self
                 .tasks
                 .entry((entry.run, row.key))
                 .or_insert_with(|| row.clone());
-            if !stored.status.is_outcome() || replaces {
+            if replaces(row, stored) || forgets {
                 *stored = row.clone();
             }
         }

@@ -32,7 +32,10 @@ pub(super) static UPSERT_TASKS: Insert = Insert::new(
      attempt = excluded.attempt, attempts_before = excluded.attempts_before, \
      start_time = excluded.start_time, end_time = excluded.end_time, due_at = excluded.due_at, \
      result = excluded.result, result_size = excluded.result_size, error = excluded.error, \
-     prep_answer = excluded.prep_answer WHERE t.status IN ('pending', 'in_progress')",
+     prep_answer = excluded.prep_answer WHERE t.status IN ('pending', 'in_progress') \
+     AND NOT (excluded.attempt < t.attempt AND (excluded.status = 'in_progress' \
+       OR excluded.status = 'pending' AND excluded.due_at IS NOT NULL)) \
+     AND NOT (excluded.status = 'in_progress' AND t.status = 'pending' AND excluded.attempt = t.attempt)",
 );
 
 /// Columns of `task_runs`, in the order [`task`] reads them.

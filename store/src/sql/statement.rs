@@ -27,7 +27,7 @@ const COMMIT: &str = include_str!("commit.sql");
 fn commit() -> &'static str {
     fail::fail_point!("commit.unfenced", |_| planted(" AND w.claim = l.claim"));
     fail::fail_point!("outcome.overwritten", |_| planted(
-        "WHERE t.status IN ('pending', 'in_progress')"
+        "AND t.status IN ('pending', 'in_progress')"
     ));
     COMMIT
 }
