@@ -23,13 +23,11 @@ pub enum Bug {
     EffectsRunAhead,
     /// A new connection does not tell that lazy commits may be lost.
     ReconnectsSilently,
-    /// What was committed lazily is known by claim, although one claim may take several runs.
-    LazinessByClaim,
 }
 
 impl Bug {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Bug); 25] = [
+    pub const ALL: [(&'static str, Bug); 24] = [
         ("no-fence", Bug::Store(Flaw::NoFence)),
         ("outcomes-replaced", Bug::Store(Flaw::OutcomesReplaced)),
         ("parks-blindly", Bug::Store(Flaw::ParksBlindly)),
@@ -54,7 +52,6 @@ impl Bug {
         ("confirmed-unpublished", Bug::ConfirmedUnpublished),
         ("effects-run-ahead", Bug::EffectsRunAhead),
         ("reconnects-silently", Bug::ReconnectsSilently),
-        ("laziness-by-claim", Bug::LazinessByClaim),
     ];
 
     /// The one of that name.

@@ -272,15 +272,11 @@ fn nothing_lost(world: &World, batch: &Batch, lazily: &Mutex<BTreeMap<Hold, u64>
     let mut lazily = lazily.lock();
     let mut lost = false;
     for entry in &batch.entries {
-        let run = match world.has(Bug::LazinessByClaim) {
-            true => RunId(Uuid::nil()),
-            false => entry.run,
-        };
         if batch.durable {
-            let then = lazily.remove(&(run, entry.claim));
+            let then = lazily.remove(&(entry.run, entry.claim));
             lost |= then.is_some_and(|then| then != crashes);
         } else {
-            lazily.entry((run, entry.claim)).or_insert(crashes);
+            lazily.entry((entry.run, entry.claim)).or_insert(crashes);
         }
     }
     if lost {
