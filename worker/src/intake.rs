@@ -37,9 +37,9 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
     };
     let mut slots = shared.slots.changes();
+    let mut look = Instant::now() + pause(&shared);
     loop {
         let free = shared.free();
-        let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -47,6 +47,12 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             _ = slots.changed(), if free == 0 => continue,
             // Suspects are taken one at a time; others may have waited for this one.
             () = shared.cleared.notified(), if free > 0 => next(&shared).await,
+            // The table is the queue of last resort: a lost message costs a second or two, however many
+            // others come meanwhile.
+            () = tokio::time::sleep_until(look), if free > 0 => {
+                look = Instant::now() + pause(&shared);
+                next(&shared).await
+            }
             wakes = inbox.wakes(free.min(TOGETHER)), if free > 0 => {
                 let runs: Vec<RunId> = wakes.iter().map(|wake| wake.run).collect();
                 let result = take(&shared, Which::Named(&runs)).await.map(drop);
@@ -57,8 +63,6 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 }
                 result
             }
-            // The table is the queue of last resort: a lost message costs a second or two.
-            () = tokio::time::sleep(idle), if free > 0 => next(&shared).await,
         };
         if let Err(problem) = result {
             warn!(%problem, "could not claim");
@@ -98,11 +102,10 @@ pub(crate) async fn pokes(shared: Arc<Shared>, stop: CancellationToken) {
 
 async fn from_table_only(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
-        let idle = Duration::from_millis(1_000 + u64::from(rand_millis(&shared)));
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(idle) => {
+            () = tokio::time::sleep(pause(&shared)) => {
                 if let Err(problem) = next(&shared).await {
                     warn!(%problem, "could not claim");
                 }
@@ -256,7 +259,8 @@ async fn give_up(shared: &Shared, held: &Held, problem: StoreError) {
     }
 }
 
-/// Up to a second, so that workers do not look in step.
-fn rand_millis(shared: &Shared) -> u16 {
-    u16::try_from(shared.clock.id().as_u128() % 1_000).unwrap_or(0)
+/// A second or two between two looks at the table, so that workers do not look in step.
+fn pause(shared: &Shared) -> Duration {
+    let share = u64::try_from(shared.clock.id().as_u128() % 1_000).unwrap_or(0);
+    Duration::from_millis(1_000 + share)
 }

@@ -118,6 +118,19 @@ impl World {
         self.decide(run, approve()).await;
     }
 
+    /// Approves a waiting run, and nobody hears of it.
+    pub async fn approve_unheard(&self, run: RunId) {
+        let deciding = Deciding {
+            run,
+            organization: OrganizationId(Uuid::nil()),
+            decision: approve(),
+            actor: actor(),
+            comment: None,
+            code_current: true,
+        };
+        self.store.decide(&deciding).await.unwrap();
+    }
+
     /// A run of these steps, approved.
     pub async fn run(&mut self, steps: &[Step]) -> RunId {
         let run = self.waiting(steps);

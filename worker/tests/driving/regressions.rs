@@ -164,3 +164,17 @@ async fn long_tasks_that_were_cut_off_twice_do_not_come_back_one_by_one() {
     let took = now(&world).await.since(began);
     assert!(took < Duration::from_secs(300 + 60), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_message_was_lost_is_found_although_others_keep_coming() {
+    let mut world = World::new();
+    let _worker = world.worker(8).await;
+    let lost = world.waiting(&[step("nap", &[])]);
+    world.approve_unheard(lost).await;
+    // Never a second without a message.
+    for _ in 0..15 {
+        world.run(&[step("nap", &[])]).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(world.status(lost).is_final());
+}
