@@ -81,7 +81,8 @@ impl Client {
             match call {
                 Call::Done(answer) => return Ok((answer, tries)),
                 Call::Refused(429 | 503, _) | Call::Unknown(_) if Instant::now() < deadline => {}
-                other => bail!("{method} {path}: {other:?}"),
+                Call::Refused(status, why) => bail!("{method} {path}: {status} {why}"),
+                Call::Unknown(why) => bail!("{method} {path}: {why}"),
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

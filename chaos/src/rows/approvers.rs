@@ -1,7 +1,6 @@
 //! Many people approve the same runs at once: the first wins, the others are told so.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};

@@ -1,7 +1,5 @@
 //! The API dies before the commit, after it, or before the answer: clients ask again, and it is done once.
 
-use std::time::Duration;
-
 use parking_lot::Mutex;
 
 use crate::check::{Expect, check, settle};

@@ -1,7 +1,6 @@
 //! Thousands of runs fail at the same moment and are tried again: spread out, not all at once.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::json;
 
