@@ -37,7 +37,7 @@ bench: ## measure, beside this machine's own limits; then how a cluster scales
 	@scripts/startup
 
 simulate: ## 100,000 seeds of whole workers with every fault there is; SEEDS=1000, SEED=7 for one, traced
-	@cargo build --release --package neena-simulation
+	@cargo build --release --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/release/neena-simulate $(if $(SEED),--seed $(SEED) --trace,$(if $(SEEDS),--seeds $(SEEDS)))
 
 chaos: ## break real processes and check their promises; ROW=9, SHORT=1, CONTROLS=1 (chaos/README.md)
