@@ -19,7 +19,7 @@ use metrics::gauge;
 use neena_bus::Bus;
 use neena_bus::remote::TaskBus;
 use neena_engine::ids::WorkerId;
-use neena_store::{Hosts, Journal, Res, Store, WorkerCard};
+use neena_store::{Hosts, Journal, Res, Store, StoreError, WorkerCard};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -33,6 +33,9 @@ use crate::executors::Executors;
 use crate::held::HeldRuns;
 use crate::remote::{Remote, Roster};
 use crate::slots::Slots;
+
+/// How often joining is tried again whose answer was lost.
+const JOINS: u32 = 5;
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -234,7 +237,20 @@ impl Shared {
             lease: self.settings.lease,
             hosts: self.executors.hosted(),
         };
-        let db_now = self.store.join(&card).await?;
+        let mut tries = 0;
+        let db_now = loop {
+            match self.store.join(&card).await {
+                Ok(db_now) => break db_now,
+                // The same again: if it was written, that changes nothing.
+                Err(StoreError::Unknown(_) | StoreError::Unavailable(_) | StoreError::Busy(_))
+                    if tries < JOINS =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50) * tries).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         *self.advertised.lock() = card.hosts;
         self.id.send_replace(id);
         self.renewed(asked, db_now);
