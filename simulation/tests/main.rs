@@ -1,4 +1,6 @@
 //! Seeds, replays and planted bugs.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod bugs;
 mod seeds;

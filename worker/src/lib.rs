@@ -88,7 +88,9 @@ pub(crate) struct Shared {
     /// This incarnation; a dead one never returns.
     id: watch::Sender<WorkerId>,
     /// Until when, by local time, claims are ours to make and effects ours to start.
-    lease_until: watch::Sender<Instant>,
+    lease_until: Mutex<Instant>,
+    /// The lease was renewed.
+    renewals: Notify,
     /// A run slot came free.
     freed: Notify,
     /// A suspect run was cleared or ended: the next one may be taken.
@@ -126,7 +128,8 @@ impl Worker {
             roster: Mutex::default(),
             advertised: Mutex::default(),
             rehosted: Notify::new(),
-            lease_until: watch::Sender::new(Instant::now()),
+            lease_until: Mutex::new(Instant::now()),
+            renewals: Notify::new(),
             settings,
             store,
             bus,
@@ -261,8 +264,8 @@ impl Shared {
     fn renewed(&self, asked: Instant, db_now: neena_engine::Micros) {
         self.clock.adjust(db_now);
         let margin = self.settings.lease / 5;
-        self.lease_until
-            .send_replace(asked + self.settings.lease - margin);
+        *self.lease_until.lock() = asked + self.settings.lease - margin;
+        self.renewals.notify_waiters();
     }
 
     /// Shows how things stand.
@@ -271,7 +274,7 @@ impl Shared {
         gauge!("neena_runs_held").set(self.held.len() as f64);
         let left = self
             .lease_until
-            .borrow()
+            .lock()
             .saturating_duration_since(Instant::now());
         gauge!("neena_lease_seconds_left").set(left.as_secs_f64());
     }
@@ -281,18 +284,19 @@ impl Shared {
     }
 
     fn lease_holds(&self) -> bool {
-        Instant::now() < *self.lease_until.borrow()
+        Instant::now() < *self.lease_until.lock()
     }
 
     /// Waits while the lease may have lapsed: whatever is held may be somebody else's by now.
     async fn lease(&self) {
-        if self.lease_holds() {
-            return;
-        }
-        let mut renewals = self.lease_until.subscribe();
         while !self.lease_holds() {
-            // The sender lives as long as this worker.
-            let _ = renewals.changed().await;
+            let mut renewed = std::pin::pin!(self.renewals.notified());
+            // Those who wait are woken in the order in which they came.
+            renewed.as_mut().enable();
+            if self.lease_holds() {
+                return;
+            }
+            renewed.await;
         }
     }
 

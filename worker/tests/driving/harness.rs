@@ -6,18 +6,14 @@ use std::time::Duration;
 
 use neena_bus::{Bus, InProcess, Keeper, Relay};
 use neena_engine::Micros;
-use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
-use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
-use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy,
-};
-use neena_engine::run::{Actor, Decision, RunStatus, TaskRow, TaskStatus};
+use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, WorkerId};
+use neena_engine::plan::Plan;
+use neena_engine::run::{Decision, RunStatus, TaskRow, TaskStatus};
 use neena_store::{
     Decided, Deciding, Hosts, Journal, MemoryStore, NewRun, Outlet, Store, WorkerCard,
 };
 use neena_worker::executors::Executors;
 use neena_worker::{DatabaseClock, Seams, Settings, Worker};
-use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
