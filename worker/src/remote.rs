@@ -5,6 +5,7 @@
 //! costs a second execution at most.
 
 mod beats;
+mod dispatches;
 mod guest;
 mod host;
 mod owner;
@@ -20,8 +21,9 @@ use neena_engine::run::{Outcome, TaskError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use dispatches::Dispatches;
 pub(crate) use guest::Guests;
-pub(crate) use owner::{Dispatches, Sending, Went};
+pub(crate) use owner::{Sending, Went};
 pub(crate) use roster::{Roster, queue_of};
 
 use crate::Shared;
@@ -81,7 +83,7 @@ pub(crate) fn start(
     listeners.spawn(host::orders(shared.clone(), silence.clone()));
     listeners.spawn(beats::run(shared.clone(), silence.clone()));
     listeners.spawn(standing::run(shared.clone(), silence.clone()));
-    listeners.spawn(owner::replies(shared.clone(), silence.clone()));
+    listeners.spawn(dispatches::replies(shared.clone(), silence.clone()));
 }
 
 /// Errors that came before anything was done outside.

@@ -1,7 +1,5 @@
 //! The owner's side: sends attempts, hears of them, and sends again what was lost.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
@@ -10,13 +8,11 @@ use neena_bus::remote::{Accepted, Done, Order, RemoteTask, Reply, Sent, TASK_V};
 use neena_engine::Micros;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, TaskError};
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::dispatches::Pending;
 use super::{NOT_PERMITTED, Origin, Remote, SILENCE, STOPPED};
 use crate::Shared;
 use crate::attempt::Attempt;
@@ -31,45 +27,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const STOPPING: Duration = Duration::from_secs(10);
 /// What the owner waits longer than the task's own limit, which the executor keeps.
 const BACKSTOP: Duration = Duration::from_secs(10);
-/// Replies that may wait for one attempt.
-const WORDS: usize = 16;
-
-/// The newest dispatch of each attempt that is out, and who waits for its replies.
-#[derive(Debug, Default)]
-pub(crate) struct Dispatches(Mutex<BTreeMap<Uuid, (String, mpsc::Sender<Reply>)>>);
-
-/// A dispatch that is pending, as long as this lives.
-struct Pending<'a> {
-    dispatches: &'a Dispatches,
-    id: Uuid,
-    words: mpsc::Receiver<Reply>,
-}
-
-impl Dispatches {
-    fn open(&self, id: Uuid, integration: &str) -> Pending<'_> {
-        let (sender, words) = mpsc::channel(WORDS);
-        self.0.lock().insert(id, (integration.to_owned(), sender));
-        Pending {
-            dispatches: self,
-            id,
-            words,
-        }
-    }
-
-    /// Who waits for a reply to `dispatch` that is signed for `integration`.
-    fn waiting_for(&self, dispatch: Uuid, integration: &str) -> Option<mpsc::Sender<Reply>> {
-        let open = self.0.lock();
-        let (of, sender) = open.get(&dispatch)?;
-        (of == integration).then(|| sender.clone())
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.dispatches.0.lock().remove(&self.id);
-    }
-}
-
 /// An attempt to be sent.
 pub(crate) struct Sending<'a> {
     pub shared: &'a Shared,
@@ -367,72 +324,6 @@ impl Sending<'_> {
 fn not_started(done: &Done) -> bool {
     let code = done.error.as_ref().map(|error| error.code.as_str());
     code.is_some_and(|code| ["not_hosted", NOT_PERMITTED].contains(&code))
-}
-
-/// Passes replies on to the attempts that wait for them, until `stop`.
-pub(super) async fn replies(shared: Arc<Shared>, stop: CancellationToken) {
-    let Some(remote) = &shared.remote else {
-        return;
-    };
-    let mut replies = loop {
-        match remote.bus.replies(remote.address).await {
-            Ok(replies) => break replies,
-            Err(problem) => warn!(%problem, "no replies; trying again"),
-        }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    };
-    loop {
-        let reply = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            reply = replies.recv() => match reply {
-                Some(reply) => reply,
-                None => return,
-            },
-        };
-        match &reply {
-            Reply::Accepted(accepted) => {
-                if !tell(remote, accepted.dispatch, &reply).await {
-                    // Nobody waits for it: withdrawn meanwhile, or sent again since.
-                    let stop = Order::Stop {
-                        dispatch: accepted.dispatch,
-                        grace_ms: 0,
-                    };
-                    let integration = accepted.integration.as_str();
-                    remote
-                        .bus
-                        .order(&accepted.control_queue, integration, &stop)
-                        .await;
-                }
-            }
-            Reply::Beat(beat) => {
-                for dispatch in &beat.dispatches {
-                    if let Some(waiting) = remote
-                        .dispatches
-                        .waiting_for(*dispatch, reply.integration())
-                    {
-                        // Full: it has more than a beat to read.
-                        let _ = waiting.try_send(reply.clone());
-                    }
-                }
-            }
-            Reply::Done(done) => {
-                tell(remote, done.dispatch, &reply).await;
-            }
-        }
-    }
-}
-
-/// Whether somebody waited for it.
-async fn tell(remote: &Remote, dispatch: Uuid, reply: &Reply) -> bool {
-    match remote.dispatches.waiting_for(dispatch, reply.integration()) {
-        Some(waiting) => waiting.send(reply.clone()).await.is_ok(),
-        None => false,
-    }
 }
 
 async fn at(moment: Option<Instant>) {
