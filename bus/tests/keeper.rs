@@ -224,3 +224,41 @@ async fn more_than_fits_into_one_call_is_done_in_one_round() {
     relay.close().await;
     assert_eq!(bus.published.lock().unwrap().len(), 1_200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_failed_often_is_published_within_twenty_seconds_of_the_broker_being_well() {
+    let (store, bus) = (Arc::new(MemoryStore::new()), Arc::new(Recorder::default()));
+    let (outlet, relay) = Relay::start(store.clone(), bus.clone());
+    approved(&store).await;
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    *bus.down.lock().unwrap() = true;
+    let mut found = 0;
+    for _ in 0..600 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        found += keeper.run_once().await.unwrap().found;
+        settle().await;
+    }
+    assert!((29..=31).contains(&found), "tried {found} times");
+    *bus.down.lock().unwrap() = false;
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 1);
+    relay.close().await;
+    assert_eq!(bus.published.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_looked_for_while_the_relay_is_behind() {
+    let store = Arc::new(MemoryStore::new());
+    let (outlet, mut waiting) = neena_store::outlet();
+    for _ in 0..501 {
+        approved(&store).await;
+    }
+    let mut keeper = Keeper::new(store.clone(), outlet, LEASE);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 501);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 0);
+    let mut taken = Vec::new();
+    waiting.recv_many(&mut taken, 2).await;
+    assert_eq!(keeper.run_once().await.unwrap().found, 501);
+}

@@ -25,6 +25,11 @@ pub(crate) fn count_ends(messages: &[Message]) {
 }
 
 impl Outlet {
+    /// Messages that wait for the relay.
+    pub fn waiting(&self) -> usize {
+        WAITING - self.0.capacity()
+    }
+
     /// Hands over committed messages. What finds no room is dropped: the outbox has it, and a keeper
     /// publishes it a few seconds later.
     pub fn hand(&self, messages: impl IntoIterator<Item = Message>) {

@@ -15,6 +15,11 @@ use crate::Res;
 
 /// How long the process that wrote a message has to publish it before others try.
 pub(crate) const HEAD_START: Duration = Duration::from_secs(5);
+/// How long whoever took an overdue message has to publish it before others try: at the first try, and at
+/// any later one. It does not grow further: what makes a publish fail is the broker, hardly ever the
+/// message, and once the broker is well nothing should wait for minutes.
+pub(crate) const FIRST_TRY: Duration = Duration::from_secs(10);
+pub(crate) const LATER_TRY: Duration = Duration::from_secs(20);
 /// How long others wait before they take a run that was given back: a worker that takes one and gives
 /// it back at once must not spin.
 pub(crate) const GIVEN_BACK: Duration = Duration::from_millis(500);

@@ -1,6 +1,5 @@
 //! What keepers do.
 
-use std::time::Duration;
 
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
@@ -8,7 +7,7 @@ use neena_engine::run::Phase;
 
 use super::flaw::Flaw;
 use super::state::State;
-use crate::seam::HEAD_START;
+use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
 use crate::{Census, Message};
 
 impl State {
@@ -111,8 +110,10 @@ impl State {
         let due = self.outbox.values_mut().filter(|row| row.try_after <= now);
         due.take(usize::from(limit))
             .map(|row| {
-                let wait =
-                    Duration::from_secs(10 << row.tries.min(5)).min(Duration::from_secs(300));
+                let wait = match row.tries {
+                    0 => FIRST_TRY,
+                    _ => LATER_TRY,
+                };
                 row.try_after = now.after(wait);
                 row.tries += 1;
                 row.message.clone()

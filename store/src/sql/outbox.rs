@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::chunk::{Insert, lists};
 use super::row::Reader;
 use super::{all, execute, one, skip_locked};
-use crate::seam::HEAD_START;
+use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
 use crate::{Message, Res};
 
 static INSERT: Insert = Insert::new(
@@ -82,19 +82,25 @@ pub(super) async fn any_due(connection: &impl ConnectionTrait) -> Res<bool> {
     Ok(one(connection, sql, [now.0.into()]).await?.is_some())
 }
 
-/// Takes overdue messages. They are leased by moving their time, longer with each try.
+/// Takes overdue messages. They are leased by moving their time.
 pub(super) async fn take(connection: &impl ConnectionTrait, limit: u16) -> Res<Vec<Message>> {
     let now = crate::db::now(connection).await?;
     let sql = format!(
         "WITH due AS MATERIALIZED (SELECT id FROM outbox \
            WHERE try_after <= $1 ORDER BY try_after LIMIT $2{}) \
-         UPDATE outbox SET tries = tries + 1, try_after = $1 + \
-           CASE WHEN tries >= 5 THEN 300000000 ELSE 10000000 * (1 << tries) END \
+         UPDATE outbox SET tries = tries + 1, \
+           try_after = CASE WHEN tries = 0 THEN $3 ELSE $4 END \
          WHERE id IN (SELECT id FROM due) \
          RETURNING id, kind, organization_id, run_id, epoch, at",
         skip_locked(connection),
     );
-    let rows = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
+    let values = [
+        now.0.into(),
+        i64::from(limit).into(),
+        now.after(FIRST_TRY).0.into(),
+        now.after(LATER_TRY).0.into(),
+    ];
+    let rows = all(connection, sql, values).await?;
     let mut messages = rows.iter().map(read).collect::<Res<Vec<_>>>()?;
     messages.sort_by_key(|message| message.id);
     Ok(messages)
