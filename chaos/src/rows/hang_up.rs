@@ -46,7 +46,14 @@ pub async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     let (stop, worst) = (bell(), AtomicI64::new(0));
     let (answers, watched) = tokio::join!(
         async {
-            let asked = stream::iter(cuts).map(|cut| ask(&stage.client, &stage.flow, cut));
+            let (client, flow) = (&stage.client, &stage.flow);
+            let asked = stream::iter(cuts).map(|cut| async move {
+                // What a client left behind still keeps the API busy: without a pace the next ones would find
+                // it ever further behind, and none of them an answer.
+                let pace = tokio::time::sleep(most);
+                let (answer, ()) = tokio::join!(ask(client, flow, cut), pace);
+                answer
+            });
             let answers: Vec<Option<(u16, Option<Uuid>)>> =
                 asked.buffer_unordered(TOGETHER).collect().await;
             stop.notify_one();

@@ -1,6 +1,5 @@
 //! What keepers do.
 
-
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
 use neena_engine::run::Phase;
