@@ -139,6 +139,7 @@ fn spec(shape: &Shape, argument: fn(&Shape, u32) -> Option<String>) -> FlowSpec 
             trigger_rule: TriggerRule::AllSuccess,
             retry: Retry::NONE,
             timeout_ms: None,
+            approval: None,
         });
         spec.dependencies.extend(
             (shape.inputs)(index)

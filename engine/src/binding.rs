@@ -20,6 +20,7 @@ mod text;
 pub(crate) use argument::{Argument, Flaw};
 pub use bind::{BindError, Bound};
 pub(crate) use bind::{Step, condition};
-pub(crate) use keys::{Keys, Named};
+pub(crate) use expression::Expression;
+pub(crate) use keys::{Keys, Named, key_of};
 pub use scope::Scope;
 pub(crate) use text::shortened;

@@ -5,6 +5,7 @@
 //! a [`plan::Plan`], whose hash an approver approves. A [`run::Run`] walks the plan's graph: events
 //! in, commands out. [`run::decide()`] holds every transition that is not the owner's own.
 
+pub mod approval;
 pub mod binding;
 pub mod fault;
 pub mod flow;

@@ -10,15 +10,15 @@ mod neighbours;
 use std::sync::Arc;
 
 pub use canonical::{CanonicalError, canonical};
-pub use graph::{Arguments, Declared, Graph, GraphBody, NamedSource, Operation};
-pub use head::{Head, Metadata, Policy, RequestCopy};
+pub use graph::{Arguments, Declared, Gate, Graph, GraphBody, NamedSource, Operation};
+pub use head::{Author, Head, Metadata, RequestCopy};
 
 use serde::de::DeserializeOwned;
 
 use crate::Hash;
 
 /// The plan format this build writes, and the newest it reads.
-pub const PLAN_V: u32 = 1;
+pub const PLAN_V: u32 = 2;
 
 /// A verified plan: its head, its graph, and the hash an approval names.
 #[derive(Clone, Debug, PartialEq)]

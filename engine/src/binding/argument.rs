@@ -162,9 +162,14 @@ impl Argument {
         }
     }
 
-    /// The way to its first expression that looks at the task `key`.
+    /// The way to its first expression that looks at the task `key` or its gate.
     pub(crate) fn find(&self, key: &str) -> Option<Vec<Loc>> {
-        let looks = |expression: &Expression| expression.tasks().any(|task| task == key);
+        let looks = |expression: &Expression| {
+            expression
+                .tasks()
+                .chain(expression.gates())
+                .any(|task| task == key)
+        };
         match self {
             Argument::Fixed(_) => None,
             Argument::Whole(expression) => looks(expression).then(Vec::new),

@@ -29,13 +29,15 @@ pub(crate) struct Expression {
     source: Box<str>,
     compiled: minijinja::Expression<'static, 'static>,
     tasks: Vec<Reference>,
+    /// The gates it looks at.
+    gates: Vec<Reference>,
     /// How often it looks at the request's metadata.
     metadata: usize,
     /// Whether it is a task's result and nothing else.
     plain: bool,
 }
 
-/// A task an expression looks at.
+/// A task, or its gate, that an expression looks at.
 #[derive(Debug)]
 struct Reference {
     key: Arc<str>,
@@ -72,6 +74,7 @@ impl Expression {
             source: source.into(),
             compiled,
             tasks: references.tasks.into_iter().map(reference).collect(),
+            gates: references.gates.into_iter().map(reference).collect(),
             metadata: references.metadata,
             plain: references.plain,
         })
@@ -87,9 +90,14 @@ impl Expression {
         self.tasks.iter().map(|task| &*task.key)
     }
 
-    /// Finds the tasks it looks at.
+    /// The keys of the gates it looks at.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = &str> {
+        self.gates.iter().map(|gate| &*gate.key)
+    }
+
+    /// Finds the tasks and gates it looks at.
     pub(crate) fn resolve(&mut self, keys: &Keys) {
-        for task in &mut self.tasks {
+        for task in self.tasks.iter_mut().chain(&mut self.gates) {
             task.position = match keys.get(&task.key) {
                 Some(Named::One(position)) => Some(position),
                 Some(Named::Several) | None => None,
@@ -133,7 +141,12 @@ impl Expression {
             .iter()
             .map(|task| (Arc::clone(&task.key), task.result(scope).cloned()))
             .collect();
-        let names = Value::from_object(Names::new(scope, tasks));
+        let gates = self
+            .gates
+            .iter()
+            .map(|gate| (Arc::clone(&gate.key), gate.answer(scope).cloned()))
+            .collect();
+        let names = Value::from_object(Names::new(scope, tasks, gates));
         let evaluate = || self.compiled.eval(names);
         let value = caught(|| evaluate().map_err(|error| Trouble::Bad(in_words(&error))))?;
         if value.is_undefined() {
@@ -160,6 +173,11 @@ impl Expression {
                 .map_or(0, |result| result.text().len())
                 .saturating_mul(task.times)
         };
+        let of_gate = |gate: &Reference| {
+            gate.answer(scope)
+                .map_or(0, |answer| answer.text().len())
+                .saturating_mul(gate.times)
+        };
         let of_metadata = match self.metadata {
             0 => 0,
             times => scope.head().request.metadata.size().saturating_mul(times),
@@ -167,6 +185,7 @@ impl Expression {
         self.tasks
             .iter()
             .map(of_task)
+            .chain(self.gates.iter().map(of_gate))
             .fold(of_metadata, usize::saturating_add)
     }
 }
@@ -174,5 +193,9 @@ impl Expression {
 impl Reference {
     fn result<'a>(&self, scope: &'a dyn Scope) -> Option<&'a crate::Json> {
         scope.result(self.position? as usize)
+    }
+
+    fn answer<'a>(&self, scope: &'a dyn Scope) -> Option<&'a crate::Json> {
+        scope.gate(self.position? as usize)
     }
 }

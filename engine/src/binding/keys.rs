@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// The key of a task in expressions: its name in lower case, every other character `_`.
-fn key_of(name: &str) -> String {
+pub(crate) fn key_of(name: &str) -> String {
     name.chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() {

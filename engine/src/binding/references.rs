@@ -17,6 +17,8 @@ const RUN: [&str; 4] = ["flow", "id", "organization", "triggered_by"];
 pub(super) struct References {
     /// Keys of tasks, and how often each is looked at.
     pub(super) tasks: Vec<(String, usize)>,
+    /// Keys of gates, and how often each is looked at.
+    pub(super) gates: Vec<(String, usize)>,
     /// How often the request's metadata is looked at.
     pub(super) metadata: usize,
     /// Whether the expression is nothing but `tasks.<key>.result`.
@@ -75,10 +77,14 @@ impl References {
                 if member(rest).is_none_or(|(field, _)| field != "result") {
                     return Err(format!("`tasks.{key}` is used as `tasks.{key}.result`"));
                 }
-                match self.tasks.iter_mut().find(|(known, _)| known == key) {
-                    Some((_, times)) => *times += 1,
-                    None => self.tasks.push((key.to_owned(), 1)),
-                }
+                count(&mut self.tasks, key);
+                Ok(())
+            }
+            "gates" => {
+                let Some((key, _)) = member(after) else {
+                    return Err("`gates` is used as `gates.<key>`".to_owned());
+                };
+                count(&mut self.gates, key);
                 Ok(())
             }
             "request" => {
@@ -89,9 +95,16 @@ impl References {
             }
             "run" => field_of("run", after, &RUN),
             _ => Err(format!(
-                "`{name}` is unknown; there are `tasks`, `request` and `run`"
+                "`{name}` is unknown; there are `tasks`, `gates`, `request` and `run`"
             )),
         }
+    }
+}
+
+fn count(keys: &mut Vec<(String, usize)>, key: &str) {
+    match keys.iter_mut().find(|(known, _)| known == key) {
+        Some((_, times)) => *times += 1,
+        None => keys.push((key.to_owned(), 1)),
     }
 }
 

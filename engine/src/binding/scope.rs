@@ -17,6 +17,8 @@ pub trait Scope {
     fn run(&self) -> RunId;
     /// Result of the operation at a position; none while it has none (skipped, failed, not ended).
     fn result(&self, position: usize) -> Option<&Json>;
+    /// What the gate of the operation at a position was answered; none while it is not open.
+    fn gate(&self, position: usize) -> Option<&Json>;
 }
 
 /// The names at the root of an expression. Holds only what the expression refers to, and converts
@@ -24,16 +26,18 @@ pub trait Scope {
 #[derive(Debug)]
 pub(super) struct Names {
     tasks: Arc<Tasks>,
+    gates: Arc<Gates>,
     request: Arc<Request>,
     run: Arc<Run>,
 }
 
 impl Names {
-    /// What an expression that refers to `tasks` (key and result) sees.
-    pub(super) fn new(scope: &dyn Scope, tasks: Vec<(Arc<str>, Option<Json>)>) -> Names {
+    /// What an expression that refers to `tasks` (key and result) and `gates` (key and answer) sees.
+    pub(super) fn new(scope: &dyn Scope, tasks: Vec<Referred>, gates: Vec<Referred>) -> Names {
         let head = scope.head();
         Names {
             tasks: Arc::new(Tasks(tasks)),
+            gates: Arc::new(Gates(gates)),
             request: Arc::new(Request {
                 instructions: head.request.instructions.clone(),
                 name: head.request.name.clone(),
@@ -53,6 +57,7 @@ impl Object for Names {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "tasks" => Some(Value::from_dyn_object(Arc::clone(&self.tasks))),
+            "gates" => Some(Value::from_dyn_object(Arc::clone(&self.gates))),
             "request" => Some(Value::from_dyn_object(Arc::clone(&self.request))),
             "run" => Some(Value::from_dyn_object(Arc::clone(&self.run))),
             _ => None,
@@ -60,8 +65,22 @@ impl Object for Names {
     }
 }
 
+/// What an expression refers to: its key, and its value where it has one.
+pub(super) type Referred = (Arc<str>, Option<Json>);
+
 #[derive(Debug)]
-struct Tasks(Vec<(Arc<str>, Option<Json>)>);
+struct Gates(Vec<Referred>);
+
+impl Object for Gates {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        let (_, answer) = self.0.iter().find(|(name, _)| **name == *key)?;
+        Some(answer.as_ref()?.value().clone())
+    }
+}
+
+#[derive(Debug)]
+struct Tasks(Vec<Referred>);
 
 impl Object for Tasks {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {

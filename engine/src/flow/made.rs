@@ -83,5 +83,6 @@ fn planned(
         trigger_rule: operation.trigger_rule,
         retry: operation.retry,
         timeout_ms: operation.timeout_ms,
+        approval: operation.approval,
     }
 }

@@ -8,7 +8,7 @@ use super::check::{no_timeout, out_of_range};
 use super::faults::Faults;
 use super::references::{Reference, Site};
 use super::{Definition, EXPRESSION, FlowSpec, OperationSpec};
-use crate::binding::{Argument, Flaw, condition};
+use crate::binding::{Argument, Expression, Flaw, condition};
 use crate::{Fault, Loc, loc};
 
 /// What the expressions of a flow are found to need.
@@ -20,18 +20,18 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn add<'a>(
-        &mut self,
-        place: u32,
-        tasks: impl Iterator<Item = &'a str>,
-        site: impl Fn() -> Site,
-    ) {
+    fn add(&mut self, place: u32, expression: &Expression, site: impl Fn() -> Site) {
         self.expressions += 1;
-        self.references.extend(tasks.map(|key| Reference {
+        let reference = |key: &str, gate| Reference {
             place,
             key: key.to_owned(),
+            gate,
             site: site(),
-        }));
+        };
+        self.references
+            .extend(expression.tasks().map(|key| reference(key, false)));
+        self.references
+            .extend(expression.gates().map(|key| reference(key, true)));
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn check(
     }
     if let Some(when) = &operation.when {
         match condition(when) {
-            Ok(when) => found.add(place, when.tasks(), || Site::When),
+            Ok(when) => found.add(place, &when, || Site::When),
             Err(reason) => faults.add(|| Fault::new(field("when"), "bad_expression", reason)),
         }
     }
@@ -91,7 +91,7 @@ fn check_arguments(
             faults.add(|| Fault::new([at(name), flaw.loc].concat(), "bad_expression", flaw.reason));
         }
         argument.each(&mut |expression| {
-            found.add(place, expression.tasks(), || Site::Argument(name.clone()));
+            found.add(place, expression, || Site::Argument(name.clone()));
         });
     }
     for parameter in definition

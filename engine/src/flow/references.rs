@@ -1,4 +1,5 @@
-//! References of expressions to tasks: each must name one task, and that task must stand upstream.
+//! References of expressions to tasks and gates: each must name one task, and that task must stand upstream. The
+//! arguments of a task may look at its own gate, which is open by the time they are bound.
 
 use petgraph::graph::NodeIndex;
 
@@ -8,12 +9,21 @@ use super::faults::Faults;
 use crate::binding::{Keys, Named};
 use crate::{Fault, Loc};
 
-/// An expression of the operation at `place` looks at the task `key`.
+/// An expression of the operation at `place` looks at the task `key`, or at its gate.
 #[derive(Debug)]
 pub(super) struct Reference {
     pub(super) place: u32,
     pub(super) key: String,
+    pub(super) gate: bool,
     pub(super) site: Site,
+}
+
+impl Reference {
+    /// As the expression has it.
+    fn word(&self) -> String {
+        let what = if self.gate { "gates" } else { "tasks" };
+        format!("{what}.{}", self.key)
+    }
 }
 
 /// Which expression it is.
@@ -43,15 +53,32 @@ pub(super) fn check(
         let key = &reference.key;
         match keys.get(key) {
             None => faults.add(|| {
-                let msg = format!("`tasks.{key}`: no task of this flow has that key");
+                let msg = format!("`{}`: no task of this flow has that key", reference.word());
                 Fault::new(locate(reference), "unknown_task", msg)
             }),
             Some(Named::Several) => faults.add(|| {
                 let msg = format!(
-                    "`tasks.{key}`: several tasks have that key; give them different names"
+                    "`{}`: several tasks have that key; give them different names",
+                    reference.word()
                 );
                 Fault::new(locate(reference), "ambiguous_task", msg)
             }),
+            Some(Named::One(target))
+                if reference.gate && spec.task_operations[target as usize].approval.is_none() =>
+            {
+                faults.add(|| {
+                    let msg = format!(
+                        "`{}`: `{}` has no `approval`",
+                        reference.word(),
+                        spec.shown_name(target)
+                    );
+                    Fault::new(locate(reference), "unknown_gate", msg)
+                });
+            }
+            Some(Named::One(target))
+                if reference.gate
+                    && target == reference.place
+                    && matches!(reference.site, Site::Argument(_)) => {}
             // Nearly all look at a direct input.
             Some(Named::One(target)) if shape.has(target, reference.place) => {}
             Some(Named::One(target)) => far.push((target, reference)),
@@ -61,8 +88,8 @@ pub(super) fn check(
         faults.add(|| {
             let (target, name) = (spec.shown_name(target), spec.shown_name(reference.place));
             let msg = format!(
-                "`tasks.{}`: `{name}` does not depend on `{target}`, directly or through others",
-                reference.key
+                "`{}`: `{name}` does not depend on `{target}`, directly or through others",
+                reference.word()
             );
             Fault::new(locate(reference), "not_upstream", msg)
         });

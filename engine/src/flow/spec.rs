@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{OnFailure, Retry, TriggerRule};
 use crate::binding::shortened;
 use crate::ids::TaskDefinitionId;
+use crate::plan::Gate;
 
 /// A posted flow. [`super::Flow::check`] makes a [`super::Flow`] of it, or lists every fault.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,8 @@ pub struct OperationSpec {
     pub retry: Retry,
     /// Limit of one attempt, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// What must be approved before it starts, laid on the organization's floor already.
+    pub approval: Option<Gate>,
 }
 
 /// A posted dependency: the target waits for the source.

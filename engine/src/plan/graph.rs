@@ -10,7 +10,8 @@ use super::canonical::write_value;
 use super::neighbours::Neighbours;
 use super::{CanonicalError, PLAN_V, PlanError, verified};
 use crate::Hash;
-use crate::binding::{Keys, Step};
+use crate::approval::Policy;
+use crate::binding::{Keys, Step, key_of};
 use crate::flow::{EXPRESSION, Kind, OnFailure, Retry, TriggerRule};
 
 /// What errors call it.
@@ -87,6 +88,17 @@ pub struct Operation {
     pub trigger_rule: TriggerRule,
     pub retry: Retry,
     pub timeout_ms: Option<u64>,
+    /// What must be approved before the task starts. None in plans of format 1.
+    #[serde(default)]
+    pub approval: Option<Gate>,
+}
+
+/// A gate before a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    pub policy: Policy,
+    /// A JSON Schema of what an approver fills in; the answer is `gates.<key>` to this task and those after it.
+    pub input: Option<Value>,
 }
 
 impl Operation {
@@ -235,6 +247,11 @@ impl Graph {
     /// The operation at a position, which is less than [`Graph::len`].
     pub fn operation(&self, position: usize) -> &Operation {
         &self.body.operations[position]
+    }
+
+    /// What expressions name the operation at a position, and its gate, by.
+    pub fn key(&self, position: usize) -> String {
+        key_of(&self.operation(position).name)
     }
 
     /// Positions of the direct inputs of a position, ascending.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{CanonicalError, PLAN_V, PlanError, canonical, verified};
 use crate::Hash;
+use crate::approval::{Origin, Party, Policy, stored_policy};
 
 /// What is hashed to the `plan_hash`. The worker reads a run's inputs from here only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,22 @@ pub struct Head {
     pub request: RequestCopy,
     /// E-mail of the requester.
     pub triggered_by: String,
+    /// The requester. None in plans of format 1.
+    #[serde(default)]
+    pub requester: Option<Uuid>,
+    /// Who wrote this version of the flow. None in plans of format 1.
+    #[serde(default)]
+    pub author: Option<Author>,
+    #[serde(deserialize_with = "stored_policy")]
     pub policy: Policy,
+}
+
+/// Who wrote a version of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// None where it was not noted.
+    pub user: Option<Uuid>,
+    pub email: String,
 }
 
 impl Head {
@@ -31,6 +47,20 @@ impl Head {
     pub fn text(&self) -> Result<String, CanonicalError> {
         // Strings, numbers and maps with string keys: nothing here that JSON cannot hold.
         canonical(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Where the plan comes from, as far as it matters to who may approve it.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            requester: Party {
+                user: self.requester.map(Into::into),
+                email: self.triggered_by.clone(),
+            },
+            author: self.author.as_ref().map(|author| Party {
+                user: author.user.map(Into::into),
+                email: author.email.clone(),
+            }),
+        }
     }
 
     /// Reads a stored head after checking that it is the one named `expected`.
@@ -118,11 +148,4 @@ impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
         Map::deserialize(deserializer).map(Metadata::from)
     }
-}
-
-/// Who must approve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Policy {
-    /// How many approvals it takes.
-    pub count: u32,
 }

@@ -69,8 +69,14 @@ impl<'a> Expressions<'a> {
             .compiled
             .entry(parameter)
             .or_insert_with(|| match value {
-                Value::String(text) => condition(text)
-                    .map(|expression| expression.tasks().map(str::to_owned).collect()),
+                Value::String(text) => {
+                    condition(text).and_then(|expression| match expression.gates().next() {
+                        Some(key) => Err(format!(
+                            "`gates.{key}`: a gate's answer is not at hand here"
+                        )),
+                        None => Ok(expression.tasks().map(str::to_owned).collect()),
+                    })
+                }
                 _ => Err("an expression is given as a string".to_owned()),
             });
         for key in compiled.as_ref().map_err(String::clone)? {

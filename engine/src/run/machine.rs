@@ -6,6 +6,7 @@
 //! since the records of a run are committed in order.
 
 mod end;
+mod gate;
 mod resume;
 mod settle;
 mod start;
@@ -15,8 +16,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::task::Task;
+use self::task::{Passage, Task};
 use super::{Intent, Phase, Record, TaskKey, TaskRow, Then};
+use crate::approval::Ask;
 use crate::binding::Scope;
 use crate::ids::RunId;
 use crate::plan::{Head, Plan};
@@ -47,6 +49,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     pub rows: Vec<TaskRow>,
+    /// The gates that were reached.
+    pub asks: Vec<Ask>,
 }
 
 /// How the live row stood when a commit or a re-read answered.
@@ -76,8 +80,8 @@ pub enum Event {
         standing: Standing,
         applied: bool,
     },
-    /// The live row was read again after a signal.
-    Signalled(Standing),
+    /// The live row was read again after a signal, and after it the gates that were reached.
+    Signalled { standing: Standing, asks: Vec<Ask> },
     /// Time passed: something asked for by [`Command::WakeAt`] is due.
     Due,
     /// The store refused the data of a record: it and all later ones were not written.
@@ -216,7 +220,10 @@ impl Run {
                     self.last = None;
                 }
             }
-            Event::Signalled(standing) => self.stand(standing),
+            Event::Signalled { standing, asks } => {
+                self.stand(standing);
+                self.answered(&asks);
+            }
             Event::Due => self.woken = None,
             Event::Unstorable => {
                 self.last = None;
@@ -314,5 +321,12 @@ impl Scope for Run {
 
     fn result(&self, position: usize) -> Option<&Json> {
         self.tasks.get(position)?.result.as_ref()
+    }
+
+    fn gate(&self, position: usize) -> Option<&Json> {
+        match &self.tasks.get(position)?.passage {
+            Passage::Open(answer) => Some(answer),
+            Passage::Unasked | Passage::Asked | Passage::Shut { .. } => None,
+        }
     }
 }

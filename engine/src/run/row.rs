@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{RunStatus, TaskStatus};
+use crate::approval::Asked;
 use crate::ids::TaskRunId;
 use crate::{Json, Micros};
 
@@ -82,6 +83,10 @@ pub struct Record {
     pub seq: u64,
     pub rows: Vec<TaskRow>,
     pub attempts: Vec<Attempt>,
+    /// Gates that are asked for from now on.
+    pub asks: Vec<Asked>,
+    /// Gates that are not asked for any more: the run goes no further.
+    pub withdrawn: Vec<TaskKey>,
     pub then: Then,
     /// Whether somebody waits for it to be durable; if not it rides along within 50 ms.
     pub urgent: bool,

@@ -217,6 +217,10 @@ impl Scope for Watched {
         self.1.borrow_mut().push(position);
         self.0.result(position)
     }
+
+    fn gate(&self, position: usize) -> Option<&Json> {
+        self.0.gate(position)
+    }
 }
 
 #[test]

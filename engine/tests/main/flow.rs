@@ -91,6 +91,7 @@ fn operation(index: u32, name: &str) -> OperationSpec {
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry::NONE,
         timeout_ms: None,
+        approval: None,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use neena_engine::approval::Policy;
 use neena_engine::binding::{BindError, Bound, Scope};
 use neena_engine::flow::{Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
 use neena_engine::plan::{
-    Arguments, Declared, Graph, GraphBody, Head, NamedSource, Operation, PlanError, Policy,
+    Arguments, Declared, Graph, GraphBody, Head, NamedSource, Operation, PLAN_V, PlanError,
     RequestCopy,
 };
 use neena_engine::{Hash, Json};
@@ -41,6 +42,7 @@ pub fn operation(index: u32, name: &str) -> Operation {
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry::NONE,
         timeout_ms: None,
+        approval: None,
     }
 }
 
@@ -57,7 +59,7 @@ pub fn body(operations: Vec<Operation>, edges: &[(u32, u32)]) -> GraphBody {
     let mut edges = edges.to_vec();
     edges.sort_unstable();
     GraphBody {
-        v: 1,
+        v: PLAN_V,
         operations,
         edges,
         on_failure: OnFailure::Stop,
@@ -73,7 +75,7 @@ pub fn graph(operations: Vec<Operation>, edges: &[(u32, u32)]) -> Graph {
 /// A head with the given metadata.
 pub fn head(metadata: Value) -> Head {
     Head {
-        v: 1,
+        v: PLAN_V,
         organization: Uuid::from_u128(1),
         flow: Uuid::from_u128(2),
         flow_name: "A flow".to_owned(),
@@ -85,14 +87,17 @@ pub fn head(metadata: Value) -> Head {
             metadata: metadata.as_object().unwrap().clone().into(),
         },
         triggered_by: "user@example.com".to_owned(),
-        policy: Policy { count: 1 },
+        requester: None,
+        author: None,
+        policy: Policy::quorum(1),
     }
 }
 
-/// Metadata and results of a run, by position.
+/// Metadata, results and answers of gates of a run, by position.
 pub struct Given {
     pub head: Head,
     pub results: HashMap<usize, Json>,
+    pub gates: HashMap<usize, Json>,
 }
 
 impl Given {
@@ -104,6 +109,7 @@ impl Given {
         Given {
             head: head(metadata),
             results,
+            gates: HashMap::new(),
         }
     }
 }
@@ -119,6 +125,10 @@ impl Scope for Given {
 
     fn result(&self, position: usize) -> Option<&Json> {
         self.results.get(&position)
+    }
+
+    fn gate(&self, position: usize) -> Option<&Json> {
+        self.gates.get(&position)
     }
 }
 

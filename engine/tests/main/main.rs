@@ -8,3 +8,4 @@ mod expressions;
 mod flow;
 mod harness;
 mod plan;
+mod vectors;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
+use neena_engine::approval::Policy;
 use neena_engine::plan::{
     Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, PlanError, canonical,
 };
@@ -16,93 +16,7 @@ use uuid::Uuid;
 use crate::harness::{
     Given, body, declared, documents, given, graph, head, operation, parsed, source,
 };
-
-/// `vectors/plan.json`: a graph and a head as documents, their canonical texts, and their hashes.
-fn vector(part: &str, field: &str) -> Value {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/plan.json")).unwrap();
-    vectors[part][field].clone()
-}
-
-/// The graph of that vector.
-fn fixed_graph() -> GraphBody {
-    let mut fetch = operation(2, "Fetch commits");
-    fetch.instruction = Some("Only those of the last week".to_owned());
-    fetch.integration = "repository".to_owned();
-    fetch.kind = Kind::Python;
-    fetch.method = "fetch_commits".to_owned();
-    fetch.code_digest = Hash::of(b"code").to_string();
-    fetch.pure = false;
-    fetch.parameters = vec![declared("since", "string"), declared("limit", "integer")];
-    fetch.arguments = Arguments::ByName(vec![
-        source("since", None, false, false),
-        source("limit", None, false, true),
-    ]);
-    fetch.retry = Retry {
-        max_attempts: 3,
-        delay_ms: 2_000,
-        backoff: Backoff::Exponential,
-        max_delay_ms: 60_000,
-    };
-    fetch.timeout_ms = Some(30_000);
-    let mut report = operation(1, "Report");
-    report.arguments = given(json!({
-        "text": "{{ tasks.fetch_commits.result | length }} commits since {{ request.metadata.since }}",
-        "weights": [1.0, 0.5, -0.0, 1e21, 9007199254740993u64],
-    }));
-    report.when = Some("tasks.fetch_commits.result | length > 0".to_owned());
-    report.trigger_rule = TriggerRule::AllDone;
-    GraphBody {
-        timeout_ms: Some(600_000),
-        on_failure: OnFailure::Continue,
-        ..body(vec![fetch, report], &[(2, 1)])
-    }
-}
-
-fn fixed_head() -> Head {
-    let mut head =
-        head(json!({"since": "2026-11-17", "größe": 2.0, "\u{e000}": 1, "\u{10000}": 2}));
-    head.flow_name = "Weekly report".to_owned();
-    head.request.name = Some("Week 47".to_owned());
-    head
-}
-
-#[test]
-fn a_fixed_graph_has_the_hash_it_always_had() {
-    let body = fixed_graph();
-    assert_eq!(
-        serde_json::to_value(&body).unwrap(),
-        vector("graph", "document")
-    );
-    let graph = Graph::new(&body).unwrap();
-    assert_eq!(graph.canonical_text(), vector("graph", "canonical"));
-    assert_eq!(graph.hash().to_string(), vector("graph", "hash"));
-}
-
-#[test]
-fn a_fixed_plan_has_the_hash_it_always_had() {
-    let graph = Arc::new(Graph::new(&fixed_graph()).unwrap());
-    let head = Head {
-        graph: graph.hash(),
-        ..fixed_head()
-    };
-    assert_eq!(
-        serde_json::to_value(&head).unwrap(),
-        vector("head", "document")
-    );
-    let plan = Plan::make(graph, head).unwrap();
-    assert_eq!(plan.head.text().unwrap(), vector("head", "canonical"));
-    assert_eq!(plan.hash.to_string(), vector("head", "hash"));
-}
-
-#[test]
-fn the_vectors_hold_by_themselves() {
-    for part in ["graph", "head"] {
-        let text = canonical(&vector(part, "document")).unwrap();
-        assert_eq!(text, vector(part, "canonical"));
-        assert_eq!(Hash::of(text.as_bytes()).to_string(), vector(part, "hash"));
-    }
-    assert_eq!(vector("head", "document")["graph"], vector("graph", "hash"));
-}
+use crate::vectors::{fixed_graph, fixed_head};
 
 #[test]
 fn a_graph_is_written_as_the_whole_would_be() {
@@ -213,7 +127,7 @@ fn every_input_of_a_run_changes_its_hash() {
                 serde_json::Map::from_iter([("since".to_owned(), json!(1))]).into()
         }),
         hash(|head| head.triggered_by.push('x')),
-        hash(|head| head.policy.count = 2),
+        hash(|head| head.policy = Policy::quorum(2)),
     ];
     let distinct: std::collections::HashSet<_> = hashes.iter().collect();
     assert_eq!(distinct.len(), hashes.len());
@@ -342,7 +256,7 @@ proptest! {
         let again = Plan::make(Arc::new(Graph::new(read.graph.body()).unwrap()), read.head.clone()).unwrap();
         prop_assert_eq!(again.hash, made.hash);
         for position in 0..graph.len() {
-            let scope = |plan: &Plan| Given { head: plan.head.clone(), results: Default::default() };
+            let scope = |plan: &Plan| Given { head: plan.head.clone(), results: Default::default(), gates: Default::default() };
             let bound = |plan: &Plan| plan.graph.bind(position, &scope(plan)).map(|bound| parsed(&bound.arguments));
             prop_assert_eq!(bound(&made), bound(&read));
         }

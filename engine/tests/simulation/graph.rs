@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use neena_engine::approval::Policy;
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
 use neena_engine::plan::Operation;
-use neena_engine::plan::{Arguments, Graph, GraphBody, Head, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::plan::{Arguments, Graph, GraphBody, Head, PLAN_V, Plan, RequestCopy};
 use proptest::prelude::*;
 use serde_json::Map;
 use uuid::Uuid;
@@ -124,7 +125,9 @@ impl Case {
                 metadata: Map::new().into(),
             },
             triggered_by: "someone@example.com".into(),
-            policy: Policy { count: 1 },
+            requester: None,
+            author: None,
+            policy: Policy::quorum(1),
         };
         let hash = neena_engine::Hash::of(head.text().unwrap().as_bytes());
         Arc::new(Plan { hash, head, graph })
@@ -159,6 +162,7 @@ impl Node {
                 max_delay_ms: self.delay_ms,
             },
             timeout_ms: None,
+            approval: None,
         }
     }
 }

@@ -64,6 +64,13 @@ fn starts(commands: &[Command]) -> Vec<Start> {
     commands.iter().filter_map(start).collect()
 }
 
+fn signalled(standing: Standing) -> Event {
+    Event::Signalled {
+        standing,
+        asks: Vec::new(),
+    }
+}
+
 /// The answer of the first task's record, from before the signal.
 fn overtaken(run: &mut Run) -> Vec<Command> {
     let event = Event::Recorded {
@@ -78,7 +85,7 @@ fn overtaken(run: &mut Run) -> Vec<Command> {
 fn an_answer_older_than_a_pause_starts_nothing() {
     let (mut run, _) = between_two_effects();
     run.on(
-        Event::Signalled(standing(Phase::Running, Some(Intent::Pause), 1)),
+        signalled(standing(Phase::Running, Some(Intent::Pause), 1)),
         NOW,
     );
     assert!(starts(&overtaken(&mut run)).is_empty());
@@ -87,7 +94,7 @@ fn an_answer_older_than_a_pause_starts_nothing() {
 #[test]
 fn an_answer_older_than_a_cancel_does_not_end_the_run_as_anything_else() {
     let (mut run, other) = between_two_effects();
-    let mut commands = run.on(Event::Signalled(standing(Phase::Closing, None, 1)), NOW);
+    let mut commands = run.on(signalled(standing(Phase::Closing, None, 1)), NOW);
     commands.extend(overtaken(&mut run));
     let stopped = Event::Finished {
         key: other.key,

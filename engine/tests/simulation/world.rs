@@ -244,6 +244,7 @@ impl<'a> World<'a> {
         }
         let history = History {
             rows: self.table.values().cloned().collect(),
+            asks: Vec::new(),
         };
         let run = Run::new(self.case.run(), self.plan.clone(), self.deadline, &history);
         self.owner = Some(Owner {
@@ -268,7 +269,10 @@ impl<'a> World<'a> {
         if let Some(owner) = &mut self.owner {
             owner.seen = self.inbox_seq;
         }
-        self.tell(Event::Signalled(self.standing()))
+        self.tell(Event::Signalled {
+            standing: self.standing(),
+            asks: Vec::new(),
+        })
     }
 
     fn finish_attempt(&mut self, at: usize) -> Result<(), String> {

@@ -1,8 +1,9 @@
 //! Cancelling: the status changes here and now; the owner, if there was one, cleans up after.
 
 use super::super::{ApprovalStatus, LiveRun, Phase, RunStatus};
-use super::{Actor, Change, Facts, Refused, RunChange, conflict};
+use super::{Actor, AskChange, Change, Facts, Note, Refused, RunChange, What, conflict};
 use crate::Micros;
+use crate::approval::Subject;
 
 pub(super) fn cancel(facts: &Facts, actor: &Actor, now: Micros) -> Result<Change, Refused> {
     let Some(live) = &facts.live else {
@@ -16,7 +17,9 @@ pub(super) fn cancel(facts: &Facts, actor: &Actor, now: Micros) -> Result<Change
     if live.phase == Phase::Closing {
         return Err(Refused::AlreadySo);
     }
-    let mut change = Change::to(RunChange::of(&facts.run));
+    let note = Note::new(What::Cancel, Subject::Run, "cancelled");
+    let mut change = Change::to(RunChange::of(&facts.run), note);
+    change.ask = AskChange::Drop;
     change.run.status = RunStatus::Cancelled;
     change.run.end_time = Some(now);
     change.run.reason = Some(format!("cancelled by {}", actor.email).into());

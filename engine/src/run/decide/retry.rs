@@ -1,10 +1,11 @@
 //! Retrying: a new round of the same run, under the same plan and the same approval.
 
 use super::super::{LiveRun, Phase, RunStatus};
-use super::{Change, Facts, Refused, RunChange, conflict};
+use super::{Actor, Change, Facts, Note, Refused, RunChange, What, conflict};
 use crate::Micros;
+use crate::approval::Subject;
 
-pub(super) fn retry(facts: &Facts, now: Micros) -> Result<Change, Refused> {
+pub(super) fn retry(facts: &Facts, _actor: &Actor, now: Micros) -> Result<Change, Refused> {
     if facts.live.is_some() {
         return Err(conflict("The flow run has not ended yet"));
     }
@@ -17,7 +18,9 @@ pub(super) fn retry(facts: &Facts, now: Micros) -> Result<Change, Refused> {
     if facts.run.approved_hash != Some(facts.run.plan_hash) {
         return Err(conflict("The flow run was never approved"));
     }
-    let mut change = Change::to(RunChange::of(&facts.run));
+    let result = format!("round {}", facts.run.round + 1);
+    let note = Note::new(What::Retry, Subject::Run, result);
+    let mut change = Change::to(RunChange::of(&facts.run), note);
     change.run.status = RunStatus::InProgress;
     change.run.round += 1;
     change.new_round = true;

@@ -1,7 +1,8 @@
 use uuid::Uuid;
 
-use super::super::{Intent, Phase};
+use super::super::{Intent, Phase, VoteKind};
 use super::*;
+use crate::approval::Party;
 use crate::ids::{FlowId, OrganizationId, RunId, WorkerId};
 
 const NOW: Micros = Micros(1_000_000);
@@ -14,6 +15,7 @@ fn actor(name: u128) -> Actor {
     Actor {
         user: UserId(Uuid::from_u128(name)),
         email: format!("{name}@example.com"),
+        permissions: vec!["approve".to_owned()],
         way: "rest",
     }
 }
@@ -36,7 +38,7 @@ fn live(phase: Phase) -> LiveRun {
         priority: 0,
         plan_hash: hash("plan"),
         approved_hash: (phase != Phase::Waiting).then(|| hash("plan")),
-        plan_v: 1,
+        plan_v: 2,
     }
 }
 
@@ -62,7 +64,13 @@ fn in_phase(phase: Phase) -> Facts {
         } else {
             vec![vote(1, VoteKind::Approve)]
         },
-        quorum: 1,
+        ask: waiting.then(|| Ask::new(Subject::Run, &Policy::quorum(1), NOW)),
+        policy: Some(Arc::new(Policy::quorum(1))),
+        origin: Some(Arc::new(Origin {
+            requester: party(9),
+            author: Some(party(8)),
+        })),
+        roles: Roles::default(),
         code_current: true,
         timeout: None,
         fresh: live(Phase::Ready),
@@ -79,23 +87,38 @@ fn ended(status: RunStatus) -> Facts {
 fn vote(who: u128, kind: VoteKind) -> Vote {
     Vote {
         approver: UserId(Uuid::from_u128(who)),
-        plan_hash: hash("plan"),
+        email: actor(who).email,
+        stands_in_for: None,
+        stage: 0,
         kind,
     }
 }
 
-fn approve(who: u128) -> Decision {
-    Decision::Approve {
-        actor: actor(who),
-        plan_hash: None,
+fn party(who: u128) -> Party {
+    Party {
+        user: Some(actor(who).user),
+        email: actor(who).email,
     }
 }
 
-fn reject(who: u128) -> Decision {
-    Decision::Reject {
+/// What a person says about the run's plan, and nothing else.
+fn say(who: u128) -> Say {
+    Say {
         actor: actor(who),
+        on: Subject::Run,
         plan_hash: None,
+        stage: None,
+        comment: None,
+        answer: None,
     }
+}
+
+fn approve(who: u128) -> Decision {
+    Decision::Approve(say(who))
+}
+
+fn reject(who: u128) -> Decision {
+    Decision::Reject(say(who))
 }
 
 fn cancel() -> Decision {
@@ -153,10 +176,10 @@ fn an_approval_after_a_cancel_conflicts_whoever_sends_it() {
 
 #[test]
 fn an_approval_of_another_plan_is_stale() {
-    let decision = Decision::Approve {
-        actor: actor(1),
+    let decision = Decision::Approve(Say {
         plan_hash: Some(hash("other")),
-    };
+        ..say(1)
+    });
     assert_eq!(
         decide(&in_phase(Phase::Waiting), &decision, NOW),
         Err(Refused::StalePlan)
@@ -173,7 +196,7 @@ fn changed_code_is_not_approved() {
 #[test]
 fn below_the_quorum_a_vote_is_kept_and_nothing_starts() {
     let mut facts = in_phase(Phase::Waiting);
-    facts.quorum = 2;
+    facts.policy = Some(Arc::new(Policy::quorum(2)));
     let change = decide(&facts, &approve(1), NOW).unwrap();
     assert_eq!(change.live.map(|live| live.phase), Some(Phase::Waiting));
     assert_eq!(change.run.approval_status, None);

@@ -39,15 +39,15 @@ impl Run {
                 reason: None,
             };
         }
-        match self.delayed.first() {
-            Some((due, _)) if self.held.is_empty() && due.since(now) >= PARK_FROM => {
-                let wake_at = self.deadline.map_or(*due, |deadline| deadline.min(*due));
-                Then::Park {
-                    wake_at: Some(wake_at),
-                    reason: None,
-                }
-            }
-            _ => Then::Hold,
+        let gated = self.gated();
+        let due = self.delayed.first().map(|(due, _)| *due);
+        let soon = due.is_some_and(|due| due.since(now) < PARK_FROM);
+        if !self.held.is_empty() || soon || due.is_none() && gated.is_none() {
+            return Then::Hold;
+        }
+        Then::Park {
+            wake_at: due.into_iter().chain(self.deadline).min(),
+            reason: gated.map(Into::into),
         }
     }
 

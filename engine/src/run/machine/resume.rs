@@ -9,6 +9,11 @@ use crate::run::TaskStatus;
 impl Run {
     /// Puts every task where its row says it was. In-progress rows are attempts lost with their worker.
     pub(super) fn remember(&mut self, history: &History) {
+        self.remember_rows(history);
+        self.remember_gates(&history.asks);
+    }
+
+    fn remember_rows(&mut self, history: &History) {
         for row in &history.rows {
             let Some(position) = self.plan.graph.position(row.key.index) else {
                 continue;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::task::State;
+use super::task::{Passage, State};
 use super::{Command, Outcome, Run, Stopping, TaskError};
 use crate::flow::OnFailure;
 use crate::ids::TaskRunId;
@@ -194,6 +194,12 @@ impl Run {
                     self.skip(position, now);
                 }
                 State::Held => task.state = State::Waiting,
+                State::Gated => {
+                    task.state = State::Waiting;
+                    task.passage = Passage::Unasked;
+                    let key = self.key(position);
+                    self.record.withdrawn.push(key);
+                }
                 State::Waiting | State::Running | State::Done(_) => {}
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::task::State;
 use super::{Command, Run, Start, TaskError};
 use crate::Micros;
+use crate::binding::BindError;
 use crate::flow::TriggerRule;
 use crate::run::{TaskRow, TaskStatus};
 
@@ -13,6 +14,14 @@ use crate::run::{TaskRow, TaskStatus};
 enum Verdict {
     Go,
     Skip,
+}
+
+/// What a task does when its turn has come.
+enum Turn {
+    Start,
+    Skip,
+    /// It waits at its gate.
+    Gated,
 }
 
 impl Run {
@@ -29,15 +38,45 @@ impl Run {
                 self.skip(at, now);
                 continue;
             }
-            match self.bind(at) {
-                Ok(true) => self.hold(at, now),
-                Ok(false) => self.skip(at, now),
+            match self.turn(at, now) {
+                Ok(Turn::Start) => self.hold(at, now),
+                Ok(Turn::Skip) => self.skip(at, now),
+                Ok(Turn::Gated) => {}
                 Err(error) => {
-                    self.tasks[at].made += 1;
                     self.fail(at, &error, now);
                     self.stop_after_failure(now, commands);
                 }
             }
+        }
+    }
+
+    /// What a task whose inputs have ended does: it is wanted, it is let go on, and only then is it bound, for
+    /// its arguments may say what its gate was answered.
+    fn turn(&mut self, position: usize, now: Micros) -> Result<Turn, TaskError> {
+        if self.tasks[position].arguments.is_some() {
+            return Ok(Turn::Start);
+        }
+        let wanted = self.plan.graph.when(position, self);
+        if !wanted.map_err(|error| self.unbound(position, &error))? {
+            return Ok(Turn::Skip);
+        }
+        if !self.passes(position, now)? {
+            return Ok(Turn::Gated);
+        }
+        let bound = self.plan.graph.bind(position, self);
+        let bound = bound.map_err(|error| self.unbound(position, &error))?;
+        self.tasks[position].arguments = Some(bound.arguments);
+        self.tasks[position].prep_answer = Some(bound.prep_answer);
+        Ok(Turn::Start)
+    }
+
+    /// An attempt that failed before it could be made.
+    fn unbound(&mut self, position: usize, error: &BindError) -> TaskError {
+        self.tasks[position].made += 1;
+        TaskError {
+            kind: error.kind().to_owned(),
+            message: error.to_string(),
+            retryable: false,
         }
     }
 
@@ -69,31 +108,6 @@ impl Run {
             TriggerRule::NoneFailed => failed == 0,
         };
         if go { Verdict::Go } else { Verdict::Skip }
-    }
-
-    /// Binds the arguments; false when the task's `when` says no.
-    fn bind(&mut self, position: usize) -> Result<bool, TaskError> {
-        let failed = |kind: &str, message: String| TaskError {
-            kind: kind.to_owned(),
-            message,
-            retryable: false,
-        };
-        if self.tasks[position].arguments.is_some() {
-            return Ok(true);
-        }
-        let graph = &self.plan.graph;
-        if !graph
-            .when(position, self)
-            .map_err(|error| failed(error.kind(), error.to_string()))?
-        {
-            return Ok(false);
-        }
-        let bound = graph
-            .bind(position, self)
-            .map_err(|error| failed(error.kind(), error.to_string()))?;
-        self.tasks[position].arguments = Some(bound.arguments);
-        self.tasks[position].prep_answer = Some(bound.prep_answer);
-        Ok(true)
     }
 
     fn hold(&mut self, position: usize, now: Micros) {

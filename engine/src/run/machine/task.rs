@@ -1,5 +1,6 @@
 //! One task of a run, as its owner remembers it.
 
+use crate::approval::{Ask, AskState};
 use crate::run::TaskStatus;
 use crate::{Json, Micros};
 
@@ -8,6 +9,8 @@ use crate::{Json, Micros};
 pub(super) enum State {
     /// Some input has not ended.
     Waiting,
+    /// Its turn has come; people are asked whether it may go on.
+    Gated,
     /// Bound; waits for a commit, or for the run to go on.
     Held,
     /// An attempt is under way.
@@ -16,6 +19,37 @@ pub(super) enum State {
     Delayed,
     /// It has its outcome.
     Done(TaskStatus),
+}
+
+/// Where a task stands with its gate.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Passage {
+    Unasked,
+    Asked,
+    /// It was approved, with this answer (`null` where the gate has no form).
+    Open(Json),
+    /// It was not: the error its task fails with.
+    Shut {
+        kind: &'static str,
+        reason: String,
+    },
+}
+
+impl Passage {
+    /// As its row says.
+    pub fn of(ask: &Ask) -> Passage {
+        match ask.state {
+            AskState::Approved => Passage::Open(ask.answer.clone().unwrap_or_else(Json::null)),
+            AskState::Open => Passage::Asked,
+            AskState::Rejected | AskState::Expired => Passage::Shut {
+                kind: match ask.state {
+                    AskState::Expired => "gate_expired",
+                    _ => "gate_rejected",
+                },
+                reason: ask.reason.clone().unwrap_or_default(),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +62,8 @@ pub(super) struct Task {
     /// Attempts that ended, over all rounds, and how many of them in earlier rounds.
     pub made: u32,
     pub before: u32,
+    /// Where it stands with its gate, if it has one.
+    pub passage: Passage,
     /// The bound arguments and where they came from, from binding until the outcome.
     pub arguments: Option<Json>,
     pub prep_answer: Option<Json>,
@@ -49,6 +85,7 @@ impl Task {
             needs: 0,
             made: 0,
             before: 0,
+            passage: Passage::Unasked,
             arguments: None,
             prep_answer: None,
             announced: false,
