@@ -105,6 +105,7 @@ fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry::NONE,
         timeout_ms: None,
+        approval: None,
     };
     let spec = FlowSpec {
         name: "measured".into(),

@@ -57,6 +57,7 @@ fn sleeping(machine: &Machine, seconds: f64) -> anyhow::Result<Arc<Graph>> {
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry::NONE,
         timeout_ms: None,
+        approval: None,
     };
     machine.graph(FlowSpec {
         name: "waits".into(),

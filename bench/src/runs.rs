@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use futures_util::FutureExt;
 use neena::Node;
+use neena_engine::approval::Policy;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId};
-use neena_engine::plan::{Graph, Head, PLAN_V, Plan, Policy, RequestCopy};
-use neena_engine::run::{Actor, Decision, RunStatus};
+use neena_engine::plan::{Graph, Head, PLAN_V, Plan, RequestCopy};
+use neena_engine::run::{Actor, Decision, RunStatus, Say};
 use neena_store::entities::flow_run;
 use neena_store::{Decided, Deciding, NewRun, insert_run};
 use sea_orm::EntityTrait;
@@ -33,10 +34,7 @@ pub async fn approved(node: &Node, graph: &Arc<Graph>) -> anyhow::Result<RunId> 
 }
 
 pub async fn approve(node: &Node, run: RunId) -> anyhow::Result<()> {
-    let decision = Decision::Approve {
-        actor: actor(),
-        plan_hash: None,
-    };
+    let decision = Decision::Approve(Say::of_run(actor(), None));
     decide(node, run, decision).await
 }
 
@@ -50,8 +48,6 @@ async fn decide(node: &Node, run: RunId, decision: Decision) -> anyhow::Result<(
         run,
         organization: OrganizationId(Uuid::nil()),
         decision,
-        actor: actor(),
-        comment: None,
         code_current: true,
     };
     match node.store.decide(&deciding).await? {
@@ -91,6 +87,7 @@ fn actor() -> Actor {
     Actor {
         user: UserId(Uuid::nil()),
         email: "bench".into(),
+        permissions: vec!["approve".into()],
         way: "bench",
     }
 }
@@ -109,7 +106,9 @@ fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
             metadata: Map::new().into(),
         },
         triggered_by: "bench".into(),
-        policy: Policy { count: 1 },
+        requester: None,
+        author: None,
+        policy: Policy::quorum(1),
     };
     let plan = Plan::make(graph.clone(), head)
         .map_err(|faults| anyhow::anyhow!("the plan has faults: {faults:?}"))?;

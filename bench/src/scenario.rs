@@ -150,6 +150,7 @@ impl Scenario {
             trigger_rule: TriggerRule::AllSuccess,
             retry: Retry::NONE,
             timeout_ms: None,
+            approval: None,
         };
         FlowSpec {
             name: self.name.to_owned(),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_bus::{Bus, BusError, Inbox, Standing};
+use neena_engine::approval::Policy;
 use neena_engine::flow::OnFailure;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
-use neena_engine::plan::{Graph, GraphBody, Head, PLAN_V, Plan, Policy, RequestCopy};
-use neena_engine::run::{Actor, Decision};
+use neena_engine::plan::{Graph, GraphBody, Head, PLAN_V, Plan, RequestCopy};
+use neena_engine::run::{Say, Actor, Decision};
 use neena_engine::{Hash, Micros};
 use neena_store::{Decided, Deciding, MemoryStore, Message, NewRun, Store};
 use tokio::sync::mpsc;
@@ -46,18 +47,14 @@ pub async fn approved(store: &MemoryStore) -> Vec<Message> {
     let actor = Actor {
         user: UserId(Uuid::nil()),
         email: "a@example.com".into(),
+        permissions: vec!["approve".into()],
         way: "rest",
     };
-    let decision = Decision::Approve {
-        actor: actor.clone(),
-        plan_hash: None,
-    };
+    let decision = Decision::Approve(Say::of_run(actor, None));
     let deciding = Deciding {
         run,
         organization,
         decision,
-        actor,
-        comment: None,
         code_current: true,
     };
     match store.decide(&deciding).await.unwrap() {
@@ -88,7 +85,9 @@ fn plan() -> Arc<Plan> {
             metadata: serde_json::Map::new().into(),
         },
         triggered_by: "someone@example.com".into(),
-        policy: Policy { count: 1 },
+        requester: None,
+        author: None,
+        policy: Policy::quorum(1),
     };
     let hash = Hash::of(head.text().unwrap().as_bytes());
     Arc::new(Plan { hash, head, graph })

@@ -72,7 +72,8 @@ async fn a_due_run_is_woken_and_told_of() {
         Kept {
             woken: 1,
             buried: 0,
-            found: 0
+            found: 0,
+            lapsed: 0,
         }
     );
     relay.close().await;

@@ -15,6 +15,10 @@ mod m20261124_000009_task_runs;
 mod m20261124_000010_outbox;
 mod m20261124_000011_decisions;
 mod m20261124_000012_hot_tables;
+mod m20261124_000013_asks;
+mod m20261124_000014_decision_log;
+mod m20261124_000015_policies;
+mod m20261124_000016_people;
 mod statements;
 
 /// Every migration, oldest first.
@@ -37,6 +41,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000010_outbox::Migration),
             Box::new(m20261124_000011_decisions::Migration),
             Box::new(m20261124_000012_hot_tables::Migration),
+            Box::new(m20261124_000013_asks::Migration),
+            Box::new(m20261124_000014_decision_log::Migration),
+            Box::new(m20261124_000015_policies::Migration),
+            Box::new(m20261124_000016_people::Migration),
         ]
     }
 }

@@ -25,6 +25,17 @@ pub(crate) async fn run_on_postgres(
     }
 }
 
+/// Runs `statements` on SQLite only.
+pub(crate) async fn run_on_sqlite(
+    manager: &SchemaManager<'_>,
+    statements: &[&str],
+) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        DbBackend::Sqlite => run(manager, statements).await,
+        _ => Ok(()),
+    }
+}
+
 /// Drops `tables` in order.
 pub(crate) async fn drop(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     for table in tables {

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::Micros;
-use neena_engine::ids::{ClaimId, RunId, WorkerId};
+use neena_engine::approval::Ask;
+use neena_engine::ids::{ClaimId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{History, Phase, Vote};
 use parking_lot::Mutex;
@@ -24,13 +25,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Batch, Beat, Census, Claim, Decided, Deciding, Held, Hosts, Member, Message, NewRun, Res,
-    Store, StoreError, Verdict, Which, WorkerCard,
+    Batch, Beat, Census, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, NewRun,
+    Res, Store, StoreError, Verdict, Which, WorkerCard,
 };
 use disk::Tables;
 pub use flaw::Flaw;
-pub use state::RunState;
 use state::State;
+pub use state::{Delegation, RunState};
 
 /// The database's time when a store is made.
 const EPOCH: Micros = Micros(1_700_000_000_000_000);
@@ -78,7 +79,22 @@ impl MemoryStore {
     /// Makes a run that waits for approval.
     pub fn insert_run(&self, new: &NewRun) {
         let new = new.clone();
-        self.commit(true, move |state| state.insert_run(&new));
+        let now = self.clock();
+        self.commit(true, move |state| state.insert_run(&new, now));
+    }
+
+    /// Makes people the members of a group.
+    pub fn group(&self, organization: OrganizationId, name: &str, members: &[&str]) {
+        let members: Vec<String> = members.iter().map(|email| email.to_lowercase()).collect();
+        let key = (organization, name.to_owned());
+        self.commit(true, move |state| {
+            state.groups.insert(key.clone(), members.clone());
+        });
+    }
+
+    /// Lends a place.
+    pub fn delegate(&self, lent: Delegation) {
+        self.commit(true, move |state| state.delegations.push(lent.clone()));
     }
 
     /// A decision by these votes, instead of those that stand now: what a store would do that reads
@@ -156,6 +172,7 @@ impl Store for MemoryStore {
     async fn load(&self, run: RunId) -> Res<History> {
         Ok(History {
             rows: self.tasks(run),
+            asks: self.asked_gates(run),
         })
     }
 
@@ -187,6 +204,15 @@ impl Store for MemoryStore {
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {
         let (now, deciding) = (self.clock(), deciding.clone());
         Ok(self.commit(true, move |state| state.decide(&deciding, None, now)))
+    }
+
+    async fn gates(&self, run: RunId) -> Res<Vec<Ask>> {
+        Ok(self.asked_gates(run))
+    }
+
+    async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>> {
+        let now = self.clock();
+        Ok(self.read(|state| state.lapsed(limit, now)))
     }
 
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {

@@ -16,7 +16,7 @@ use sea_orm::ConnectionTrait;
 
 pub use flow_requests::FlowRequestEdit;
 pub use flow_runs::{Page, Preview, TaskResults};
-pub use flows::{FlowVersion, NewVersion};
+pub use flows::{Author, FlowVersion, NewVersion, VersionBody};
 
 /// One organization's rows, seen through a connection or within a transaction.
 #[derive(Debug)]

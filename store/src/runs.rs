@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use neena_engine::Micros;
+use neena_engine::approval::{Asked, Subject};
 use neena_engine::ids::{FlowId, FlowRequestId, OrganizationId, RunId};
 use neena_engine::plan::{CanonicalError, Plan};
 use neena_engine::run::{LiveRun, Phase};
@@ -37,6 +38,12 @@ impl NewRun {
             plan,
             triggered_time,
         })
+    }
+
+    /// What is asked about it.
+    pub(crate) fn asked(&self, now: Micros) -> Asked {
+        let head = &self.plan.head;
+        Asked::new(Subject::Run, "", &head.policy, &head.origin(), now)
     }
 
     /// Its live row.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use neena_engine::approval::{Ask, Subject};
 use neena_engine::ids::{ClaimId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Actor, Decision, History, Intent, LiveRun, Phase, Record};
+use neena_engine::run::{Decision, History, Intent, LiveRun, Phase, Record};
 use neena_engine::{Hash, Micros};
 use uuid::Uuid;
 
@@ -229,10 +230,28 @@ pub struct Deciding {
     pub run: RunId,
     pub organization: OrganizationId,
     pub decision: Decision,
-    pub actor: Actor,
-    pub comment: Option<String>,
     /// Whether the plan's code is the registry's (checked by the caller just before).
     pub code_current: bool,
+}
+
+/// A question whose time has come: to remind of, to put to others, or to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lapsed {
+    pub run: RunId,
+    pub organization: OrganizationId,
+    pub subject: Subject,
+}
+
+impl Lapsed {
+    /// The decision that time makes.
+    pub fn deciding(self) -> Deciding {
+        Deciding {
+            run: self.run,
+            organization: self.organization,
+            decision: Decision::Lapse { on: self.subject },
+            code_current: true,
+        }
+    }
 }
 
 /// What a decision did.
@@ -292,6 +311,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>>;
     /// Every change not made by an owner. Durable.
     async fn decide(&self, deciding: &Deciding) -> Res<Decided>;
+    /// The gates of a run that were reached, in order.
+    async fn gates(&self, run: RunId) -> Res<Vec<Ask>>;
+    /// Questions whose time has come, the longest due first: each is to be decided as [`Decision::Lapse`].
+    async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>>;
     /// Due parked runs become ready. Lazy commit.
     async fn wake(&self, limit: u16) -> Res<Vec<Message>>;
     /// When parked runs are due within this time from now, soonest first, at most so many.

@@ -1,6 +1,7 @@
 //! The store in SQL, for SQLite and Postgres: plain statements with bound values, written once for both.
 //! What differs is said where it differs: row locks and the clock.
 
+mod asks;
 mod batch;
 mod census;
 mod change;
@@ -12,8 +13,10 @@ mod create;
 mod decide;
 mod ending;
 mod keeper;
+mod log;
 mod outbox;
 mod plan;
+mod roles;
 mod row;
 mod settled;
 mod statement;
@@ -27,6 +30,7 @@ pub use decide::decide_within;
 
 use async_trait::async_trait;
 use moka::sync::Cache;
+use neena_engine::approval::Ask;
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::{Graph, Plan};
 use neena_engine::run::History;
@@ -36,8 +40,8 @@ use uuid::Uuid;
 
 use crate::writer::Lane;
 use crate::{
-    Batch, Beat, Census, Claim, Db, Decided, Deciding, Held, Hosts, Member, Message, Res, Store,
-    Verdict, Which, WorkerCard,
+    Batch, Beat, Census, Claim, Db, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res,
+    Store, Verdict, Which, WorkerCard,
 };
 
 /// Graphs kept parsed, by the bytes of their texts.
@@ -173,6 +177,14 @@ impl Store for SqlStore {
             return Ok(Decided::NotFound);
         };
         settled::decide(&self.db, deciding, terms).await
+    }
+
+    async fn gates(&self, run: RunId) -> Res<Vec<Ask>> {
+        asks::gates(self.db.reader(), run).await
+    }
+
+    async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>> {
+        asks::lapsed(self.db.reader(), limit).await
     }
 
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {

@@ -69,6 +69,8 @@ pub(crate) struct Drive {
     refused: bool,
     /// Whether an outcome was handed to the journal.
     progressed: bool,
+    /// Whether the run is to be looked at before anything else.
+    look_again: bool,
 }
 
 /// Why a driver stopped.
@@ -111,6 +113,7 @@ impl Drive {
             claimed: false,
             refused: false,
             progressed: false,
+            look_again: false,
         }
     }
 
@@ -149,6 +152,12 @@ impl Drive {
             }
             if let Some(over) = self.flush().await {
                 return over;
+            }
+            if std::mem::take(&mut self.look_again) {
+                if let Some(over) = self.look().await {
+                    return over;
+                }
+                continue;
             }
             let wake = self.wake;
             let drain = self.drain.filter(|_| !self.handed_back);
@@ -346,7 +355,12 @@ impl Drive {
             self.last = None;
             self.handed_back = false;
         }
-        self.saw(verdict.inbox_seq);
+        if verdict.inbox_seq > self.seen && self.gated() {
+            // Maybe a gate was decided, of which the verdict tells nothing: look, and only then it was seen.
+            self.look_again = true;
+        } else {
+            self.saw(verdict.inbox_seq);
+        }
         if self.held.suspect() && self.progressed {
             self.shared.held.clear(self.held.run, self.held.claim);
             self.shared.cleared.notify_one();
@@ -388,13 +402,23 @@ impl Drive {
             .await
         {
             Ok(Some(held)) => {
-                self.saw(held.inbox_seq);
                 let standing = Standing {
                     phase: held.phase,
                     intent: held.intent,
                     inbox_seq: held.inbox_seq,
                 };
-                self.events.push_back(Event::Signalled(standing));
+                // After the live row: what is decided later moves its number again.
+                let asks = match self.gated() {
+                    true => self.shared.store.gates(self.held.run).await,
+                    false => Ok(Vec::new()),
+                };
+                match asks {
+                    Ok(asks) => {
+                        self.saw(held.inbox_seq);
+                        self.events.push_back(Event::Signalled { standing, asks });
+                    }
+                    Err(error) => debug!(%error, "could not look at the gates of the run"),
+                }
                 None
             }
             Ok(None) if self.last.is_some() => None,
@@ -405,6 +429,14 @@ impl Drive {
                 None
             }
         }
+    }
+
+    /// Whether people are asked within this run.
+    fn gated(&self) -> bool {
+        let operations = &self.plan.graph.body().operations;
+        operations
+            .iter()
+            .any(|operation| operation.approval.is_some())
     }
 
     fn saw(&mut self, inbox_seq: i64) {

@@ -34,6 +34,7 @@ impl Caller {
         Actor {
             user: self.user,
             email: self.email.as_ref().to_owned(),
+            permissions: self.permissions.words().to_vec(),
             way: "rest",
         }
     }

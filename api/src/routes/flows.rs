@@ -14,7 +14,7 @@ use neena_engine::Fault;
 use neena_engine::flow::Flow;
 use neena_engine::ids::FlowId;
 use neena_store::entities::flow::Model;
-use neena_store::queries::{self, FlowVersion, NewVersion};
+use neena_store::queries::{self, FlowVersion, NewVersion, VersionBody};
 use uuid::Uuid;
 
 use body::FlowUpdate;
@@ -70,8 +70,13 @@ pub(crate) async fn create(
     let (response, ()) = once
         .run(app.db(), move |tx, _| {
             async move {
+                let content = VersionBody {
+                    body: &text,
+                    by: caller.user,
+                    loosened: &[],
+                };
                 let row = queries::of(tx, caller.organization)
-                    .insert_flow(row, &text)
+                    .insert_flow(row, content)
                     .await?;
                 Ok((stored::view(row, &text)?, ()))
             }
@@ -124,7 +129,11 @@ pub(crate) async fn update(
             async move {
                 let new = NewVersion {
                     name: &name,
-                    body: &text,
+                    content: VersionBody {
+                        body: &text,
+                        by: caller.user,
+                        loosened: &[],
+                    },
                     by: &caller.email,
                 };
                 let edited = queries::of(tx, caller.organization)
@@ -159,7 +168,7 @@ pub(crate) async fn read(
     let found = queries::of(app.db().reader(), caller.organization)
         .flow(FlowId(by.id))
         .await?;
-    let FlowVersion { flow, body } = found.ok_or(ApiError::NotFound(THING))?;
+    let FlowVersion { flow, body, .. } = found.ok_or(ApiError::NotFound(THING))?;
     Ok(Json(stored::view(flow, &body)?))
 }
 

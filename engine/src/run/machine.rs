@@ -65,7 +65,7 @@ pub struct Standing {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The claim was answered; the first event, unless the run is condemned.
+    /// The claim was answered, and after it the history was read; the first event, unless the run is condemned.
     Claimed(Standing),
     /// An attempt ended; `started` is when it really began, after any wait for a slot.
     Finished {
@@ -116,6 +116,9 @@ pub enum Command {
     Record(Record),
     /// Send [`Event::Due`] at this time; replaces the earlier wish.
     WakeAt(Micros),
+    /// Read the live row again, and after it the gates: [`Event::Signalled`] must follow, for the run is not parked
+    /// before.
+    Look,
 }
 
 /// Why nothing new starts.
@@ -153,6 +156,9 @@ pub struct Run {
     seq: u64,
     durable: u64,
     standing: Standing,
+    /// The state of the inbox after which the gates were read, and the one for which that was asked for.
+    heard: i64,
+    looked: i64,
     stopping: Option<Stopping>,
     /// Number of the record that parks or ends the run, while its verdict is out.
     last: Option<u64>,
@@ -185,6 +191,8 @@ impl Run {
                 intent: None,
                 inbox_seq: i64::MIN,
             },
+            heard: i64::MIN,
+            looked: i64::MIN,
             stopping: None,
             last: None,
             woken: None,
@@ -199,6 +207,7 @@ impl Run {
         match event {
             Event::Claimed(standing) => {
                 self.stand(standing);
+                self.heard = standing.inbox_seq;
                 self.take_over(now);
             }
             Event::Finished {
@@ -222,6 +231,7 @@ impl Run {
             }
             Event::Signalled { standing, asks } => {
                 self.stand(standing);
+                self.heard = self.heard.max(standing.inbox_seq);
                 self.answered(&asks);
             }
             Event::Due => self.woken = None,
@@ -240,6 +250,7 @@ impl Run {
         self.walk(now, &mut commands);
         self.release(now, &mut commands);
         self.end(now);
+        self.look(&mut commands);
         self.ask_to_be_woken(&mut commands);
         if let Some(record) = self.take_record() {
             commands.insert(0, Command::Record(record));

@@ -22,7 +22,8 @@ pub struct TaskRow {
     pub key: TaskKey,
     pub id: TaskRunId,
     pub status: TaskStatus,
-    /// The attempt the row tells of, from 1, counted over all rounds; 0 for a skipped task.
+    /// The attempt the row tells of, from 1, counted over all rounds; 0 for a task that was skipped, or kept from
+    /// starting by its gate.
     pub attempt: u32,
     /// Attempts made in earlier rounds: the retry policy counts from here.
     pub attempts_before: u32,
@@ -85,7 +86,8 @@ pub struct Record {
     pub attempts: Vec<Attempt>,
     /// Gates that are asked for from now on.
     pub asks: Vec<Asked>,
-    /// Gates that are not asked for any more: the run goes no further.
+    /// Gates that are not asked for any more: the run goes no further. Where records are put together, one may be
+    /// among the `asks` as well; it goes.
     pub withdrawn: Vec<TaskKey>,
     pub then: Then,
     /// Whether somebody waits for it to be durable; if not it rides along within 50 ms.

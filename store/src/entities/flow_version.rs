@@ -14,6 +14,10 @@ pub struct Model {
     pub body: String,
     pub created_at: i64,
     pub created_by_email: String,
+    /// The user who wrote it; none where that was not noted.
+    pub created_by: Option<Uuid>,
+    /// What an admin allowed it to ask less than the organization's policy: a JSON list of settings.
+    pub loosened: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

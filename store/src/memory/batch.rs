@@ -1,6 +1,7 @@
 //! An entry of the journal.
 
 use neena_engine::Micros;
+use neena_engine::approval::{AskState, Subject};
 use neena_engine::ids::RunId;
 use neena_engine::run::{LiveRun, Phase, RunStatus, Then};
 
@@ -108,7 +109,26 @@ impl State {
         effect(entry, &as_seen)
     }
 
+    /// Gates that were reached, and gates that are asked about no more.
+    fn write_asks(&mut self, entry: &Entry) {
+        for asked in &entry.record.asks {
+            let place = (entry.run, asked.ask.subject);
+            self.asks.entry(place).or_insert_with(|| asked.ask.clone());
+        }
+        for gate in &entry.record.withdrawn {
+            let place = (entry.run, Subject::Gate(*gate));
+            if self
+                .asks
+                .get(&place)
+                .is_some_and(|ask| ask.state == AskState::Open)
+            {
+                self.asks.remove(&place);
+            }
+        }
+    }
+
     fn write(&mut self, entry: &Entry) {
+        self.write_asks(entry);
         let forgets = self.has(Flaw::OutcomesReplaced);
         for row in standing(&entry.record.rows) {
             let stored = self

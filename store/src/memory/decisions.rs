@@ -1,11 +1,14 @@
 //! Decisions of others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use neena_engine::Json;
-use neena_engine::Micros;
-use neena_engine::ids::RunId;
-use neena_engine::run::{self, Attempt, Change, Facts, LiveRun, Phase, Refused, TaskStatus, Vote};
+use neena_engine::approval::{AskState, Principal, Roles, Subject};
+use neena_engine::ids::{OrganizationId, RunId};
+use neena_engine::run::{
+    self, AskChange, Attempt, Change, Facts, LiveRun, Note, Phase, Refused, TaskStatus, Vote,
+};
+use neena_engine::{Hash, Json, Micros};
 
 use super::flaw::Flaw;
 use super::state::{RunState, State};
@@ -27,11 +30,26 @@ impl State {
         let Some(plan) = self.plans.get(&deciding.run) else {
             return Decided::NotFound;
         };
+        let subject = deciding.decision.subject();
+        let policy = match subject {
+            Subject::Run => Some(&plan.head.policy),
+            Subject::Gate(key) => plan
+                .graph
+                .position(key.index)
+                .and_then(|at| plan.graph.operation(at).approval.as_ref())
+                .map(|gate| &gate.policy),
+        };
+        let actor = deciding.decision.actor();
         let facts = Facts {
             live: self.live.get(&deciding.run).cloned(),
             run: row.run.clone(),
-            votes: votes.unwrap_or_else(|| self.votes_on(deciding.run)),
-            quorum: plan.head.policy.count,
+            ask: self.asks.get(&(deciding.run, subject)).cloned(),
+            votes: votes.unwrap_or_else(|| self.votes_on(deciding.run, subject)),
+            policy: policy.cloned().map(Arc::new),
+            origin: Some(Arc::new(plan.head.origin())),
+            roles: actor.map_or_else(Roles::default, |actor| {
+                self.roles(deciding.organization, &actor.email, now)
+            }),
             code_current: deciding.code_current,
             timeout: plan.graph.body().timeout_ms.map(Duration::from_millis),
             fresh: fresh(deciding, row, plan.head.v),
@@ -39,7 +57,37 @@ impl State {
         match run::decide(&facts, &deciding.decision, now) {
             Ok(change) => self.apply(deciding, &facts, change, now),
             Err(Refused::AlreadySo) => Decided::AlreadySo,
-            Err(refused) => Decided::Refused(refused),
+            Err(refused) => {
+                let note = Note::refused(&facts, &deciding.decision, &refused);
+                self.log.extend(note.map(|note| (deciding.run, note)));
+                Decided::Refused(refused)
+            }
+        }
+    }
+
+    fn roles(&self, organization: OrganizationId, email: &str, now: Micros) -> Roles {
+        let email = email.to_lowercase();
+        let groups = |email: &String| {
+            let all = self.groups.iter();
+            let of =
+                all.filter(|((of, _), members)| *of == organization && members.contains(email));
+            of.map(|((_, name), _)| name.clone()).collect()
+        };
+        let lent = self.delegations.iter().filter(|lent| {
+            lent.organization == organization
+                && lent.to == email
+                && lent.starts_at <= now
+                && lent.ends_at > now
+        });
+        Roles {
+            groups: groups(&email),
+            stands_in_for: lent
+                .map(|lent| Principal {
+                    user: None,
+                    email: lent.from.clone(),
+                    groups: groups(&lent.from),
+                })
+                .collect(),
         }
     }
 
@@ -63,8 +111,23 @@ impl State {
             row.end_time = change.run.end_time;
             row.reason.clone_from(&change.run.reason);
         }
+        let subject = deciding.decision.subject();
         if let Some(vote) = &change.vote {
-            self.vote(run, vote);
+            self.vote(run, subject, facts.run.plan_hash, vote);
+        }
+        self.log.push((run, change.note.clone()));
+        match change.ask {
+            AskChange::Keep => {}
+            AskChange::Write(ask) => drop(self.asks.insert((run, subject), ask)),
+            AskChange::Drop => {
+                let goes_on = change
+                    .live
+                    .as_ref()
+                    .is_some_and(|live| live.phase != Phase::Closing);
+                self.asks.retain(|(of, on), ask| {
+                    *of != run || *on != Subject::Run && (goes_on || ask.state != AskState::Open)
+                });
+            }
         }
         if change.new_round {
             self.open_round(run, facts.run.round);
@@ -93,15 +156,21 @@ impl State {
         }
     }
 
-    pub(super) fn votes_on(&self, run: RunId) -> Vec<Vote> {
-        self.votes.get(&run).cloned().unwrap_or_default()
+    /// The votes on the run's present plan, or on a gate of it.
+    pub(super) fn votes_on(&self, run: RunId, subject: Subject) -> Vec<Vote> {
+        let plan = self.runs.get(&run).map(|row| row.run.plan_hash);
+        let votes = self.votes.get(&(run, subject)).into_iter().flatten();
+        let on_plan = votes.filter(|(hash, _)| Some(*hash) == plan);
+        on_plan.map(|(_, vote)| vote.clone()).collect()
     }
 
-    /// A person's last vote on a plan counts.
-    fn vote(&mut self, run: RunId, vote: &Vote) {
-        let votes = self.votes.entry(run).or_default();
-        votes.retain(|old| (old.approver, old.plan_hash) != (vote.approver, vote.plan_hash));
-        votes.push(vote.clone());
+    /// A person's last vote in a stage counts.
+    fn vote(&mut self, run: RunId, subject: Subject, plan: Hash, vote: &Vote) {
+        let votes = self.votes.entry((run, subject)).or_default();
+        votes.retain(|(hash, old)| {
+            (*hash, old.approver, old.stage) != (plan, vote.approver, vote.stage)
+        });
+        votes.push((plan, vote.clone()));
     }
 
     fn open_round(&mut self, run: RunId, ended: u32) {
@@ -109,6 +178,15 @@ impl State {
         if self.has(Flaw::RetryKeepsRows) {
             return;
         }
+        let tasks = &self.tasks;
+        let stays = |of: RunId, on: Subject| match on {
+            Subject::Gate(key) if of == run => tasks
+                .get(&(run, key))
+                .is_some_and(|row| row.status == TaskStatus::Completed),
+            _ => true,
+        };
+        self.asks.retain(|(of, on), _| stays(*of, *on));
+        self.votes.retain(|(of, on), _| stays(*of, *on));
         let keys: Vec<_> = self
             .tasks
             .keys()

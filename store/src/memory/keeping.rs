@@ -7,7 +7,7 @@ use neena_engine::run::Phase;
 use super::flaw::Flaw;
 use super::state::State;
 use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
-use crate::{Census, Message};
+use crate::{Census, Lapsed, Message};
 
 impl State {
     pub(super) fn wake(&mut self, limit: u16, now: Micros) -> Vec<Message> {
@@ -31,6 +31,25 @@ impl State {
                 live.inbox_seq += 1;
                 let about = (live.organization, run, live.epoch);
                 Some(self.send(Message::RESUMED, about, now, HEAD_START))
+            })
+            .collect()
+    }
+
+    pub(super) fn lapsed(&self, limit: u16, now: Micros) -> Vec<Lapsed> {
+        let mut due: Vec<_> = self
+            .asks
+            .iter()
+            .filter_map(|(place, ask)| Some((ask.wake_at.filter(|due| *due <= now)?, *place)))
+            .collect();
+        due.sort_unstable();
+        due.truncate(usize::from(limit));
+        due.into_iter()
+            .filter_map(|(_, (run, subject))| {
+                Some(Lapsed {
+                    run,
+                    organization: self.runs.get(&run)?.organization,
+                    subject,
+                })
             })
             .collect()
     }

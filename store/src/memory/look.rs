@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use neena_engine::approval::{Ask, Subject};
 use neena_engine::ids::RunId;
-use neena_engine::run::{Attempt, LiveRun, TaskRow, Vote};
+use neena_engine::run::{Attempt, LiveRun, Note, TaskRow, Vote};
 use uuid::Uuid;
 
 use super::state::State;
@@ -31,9 +32,31 @@ impl MemoryStore {
         tasks(self.tables.lock().durable(), run)
     }
 
-    /// The votes on a run, in order.
+    /// The votes on a run's plan, in order.
     pub fn votes(&self, run: RunId) -> Vec<Vote> {
-        self.read(|state| state.votes_on(run))
+        self.read(|state| state.votes_on(run, Subject::Run))
+    }
+
+    /// The gates of a run that were reached, in order.
+    pub fn asked_gates(&self, run: RunId) -> Vec<Ask> {
+        self.read(|state| {
+            let all = state.asks.iter();
+            let of_run = all.filter(|((of, on), _)| *of == run && *on != Subject::Run);
+            of_run.map(|(_, ask)| ask.clone()).collect()
+        })
+    }
+
+    /// What is asked about a run or a gate of it.
+    pub fn ask(&self, run: RunId, on: Subject) -> Option<Ask> {
+        self.read(|state| state.asks.get(&(run, on)).cloned())
+    }
+
+    /// What the decision log has of a run, oldest first.
+    pub fn log(&self, run: RunId) -> Vec<Note> {
+        self.read(|state| {
+            let of_run = state.log.iter().filter(|(of, _)| *of == run);
+            of_run.map(|(_, note)| note.clone()).collect()
+        })
     }
 
     /// A run's result.

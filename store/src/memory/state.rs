@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use neena_engine::Micros;
+use neena_engine::approval::{Ask, Subject};
 use neena_engine::ids::{FlowId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Attempt, Final, LiveRun, Phase, RunStatus, TaskKey, TaskRow, Vote};
+use neena_engine::run::{Attempt, Final, LiveRun, Note, Phase, RunStatus, TaskKey, TaskRow, Vote};
+use neena_engine::{Hash, Micros};
 use uuid::Uuid;
 
 use super::flaw::Flaw;
@@ -35,11 +36,29 @@ pub(super) struct State {
     pub(super) tasks: BTreeMap<(RunId, TaskKey), TaskRow>,
     /// By round and attempt.
     pub(super) attempts: BTreeMap<(RunId, TaskKey, u32, u32), Attempt>,
-    pub(super) votes: BTreeMap<RunId, Vec<Vote>>,
+    /// With the plan each is on.
+    pub(super) votes: BTreeMap<(RunId, Subject), Vec<(Hash, Vote)>>,
+    pub(super) asks: BTreeMap<(RunId, Subject), Ask>,
+    /// The decision log, oldest first.
+    pub(super) log: Vec<(RunId, Note)>,
+    /// Members of each organization's groups, in lower case.
+    pub(super) groups: BTreeMap<(OrganizationId, String), Vec<String>>,
+    /// Who stands in for whom, and from when until when: e-mails in lower case.
+    pub(super) delegations: Vec<Delegation>,
     pub(super) results: BTreeMap<RunId, Arc<str>>,
     pub(super) outbox: BTreeMap<Uuid, Waiting>,
     pub(super) ids: u128,
     pub(super) flaw: Option<Flaw>,
+}
+
+/// A place lent for a while.
+#[derive(Clone, Debug)]
+pub struct Delegation {
+    pub organization: OrganizationId,
+    pub from: String,
+    pub to: String,
+    pub starts_at: Micros,
+    pub ends_at: Micros,
 }
 
 /// A worker's row.
@@ -64,7 +83,7 @@ impl State {
         self.flaw == Some(flaw)
     }
 
-    pub(super) fn insert_run(&mut self, new: &NewRun) {
+    pub(super) fn insert_run(&mut self, new: &NewRun, now: Micros) {
         let row = RunState {
             organization: new.organization,
             flow: new.flow,
@@ -81,6 +100,9 @@ impl State {
             reason: None,
         };
         self.runs.entry(new.run).or_insert(row);
+        self.asks
+            .entry((new.run, Subject::Run))
+            .or_insert_with(|| new.asked(now).ask);
         self.live.entry(new.run).or_insert_with(|| new.live());
         self.plans
             .entry(new.run)

@@ -1,7 +1,7 @@
 //! Flows and their versions.
 
 use neena_engine::Micros;
-use neena_engine::ids::FlowId;
+use neena_engine::ids::{FlowId, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
@@ -18,13 +18,34 @@ pub struct FlowVersion {
     pub flow: Model,
     /// JSON, as the API shows it.
     pub body: String,
+    pub author: Author,
+    /// Settings by which it may ask less than the organization's policy.
+    pub loosened: Vec<String>,
+}
+
+/// Who wrote a version of a flow.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// None where it was not noted.
+    pub user: Option<UserId>,
+    pub email: String,
+}
+
+/// What is stored of a version beside the flow's own row.
+#[derive(Clone, Copy, Debug)]
+pub struct VersionBody<'a> {
+    pub body: &'a str,
+    pub by: UserId,
+    /// Settings by which an admin allowed it to ask less than the organization's policy.
+    pub loosened: &'a [&'a str],
 }
 
 /// A new version of a flow.
 #[derive(Clone, Debug)]
 pub struct NewVersion<'a> {
     pub name: &'a str,
-    pub body: &'a str,
+    pub content: VersionBody<'a>,
+    /// E-mail of whoever wrote it.
     pub by: &'a str,
 }
 
@@ -88,12 +109,16 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     }
 
     /// Stores a new flow with its first version; it becomes this organization's.
-    pub async fn insert_flow(&self, mut flow: Model, body: &str) -> Result<Model, DbErr> {
+    pub async fn insert_flow(
+        &self,
+        mut flow: Model,
+        content: VersionBody<'_>,
+    ) -> Result<Model, DbErr> {
         flow.organization_id = self.organization.0;
         Entity::insert(flow.clone().into_active_model())
             .exec_without_returning(self.db)
             .await?;
-        self.insert_version(&flow, body).await?;
+        self.insert_version(&flow, content).await?;
         Ok(flow)
     }
 
@@ -115,7 +140,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         let Some(flow) = self.change_flow(id, Some(version), change).await? else {
             return Ok(None);
         };
-        self.insert_version(&flow, new.body).await?;
+        self.insert_version(&flow, new.content).await?;
         Ok(Some(flow))
     }
 
@@ -157,13 +182,16 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .next())
     }
 
-    async fn insert_version(&self, flow: &Model, body: &str) -> Result<(), DbErr> {
+    async fn insert_version(&self, flow: &Model, content: VersionBody<'_>) -> Result<(), DbErr> {
         let row = flow_version::Model {
             flow_id: flow.id,
             version: flow.version,
-            body: body.to_owned(),
+            body: content.body.to_owned(),
             created_at: flow.modified_at,
             created_by_email: flow.modified_by_email.clone(),
+            created_by: Some(content.by.0),
+            loosened: (!content.loosened.is_empty())
+                .then(|| serde_json::to_string(content.loosened).unwrap_or_default()),
         };
         flow_version::Entity::insert(row.into_active_model())
             .exec_without_returning(self.db)
@@ -181,13 +209,22 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .flow_bodies(&versions)
             .await?
             .into_iter()
-            .map(|row| (row.flow_id, row.body))
+            .map(|row| (row.flow_id, row))
             .collect();
         Ok(flows
             .into_iter()
             .filter_map(|flow| {
-                let body = bodies.remove(&flow.id)?;
-                Some(FlowVersion { flow, body })
+                let version = bodies.remove(&flow.id)?;
+                let loosened = version.loosened.as_deref().map(serde_json::from_str);
+                Some(FlowVersion {
+                    flow,
+                    body: version.body,
+                    author: Author {
+                        user: version.created_by.map(UserId),
+                        email: version.created_by_email,
+                    },
+                    loosened: loosened.transpose().unwrap_or_default().unwrap_or_default(),
+                })
             })
             .collect())
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::chunk::{Insert, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
-use super::{Hold, all, execute, keeper, outbox};
+use super::{Hold, all, asks, execute, keeper, outbox};
 use crate::effect::{Effect, effect};
 use crate::rows::standing;
 use crate::seam::GIVEN_BACK;
@@ -43,6 +43,7 @@ pub(super) async fn commit(
         .collect();
     write_rows(connection, &held).await?;
     write_attempts(connection, &held).await?;
+    write_asks(connection, &held).await?;
     let mut applied = HashMap::with_capacity(held.len());
     let mut ended = Vec::new();
     for (entry, live) in &held {
@@ -115,6 +116,19 @@ async fn write_rows(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> R
         }
     }
     UPSERT_TASKS.run(connection, values).await?;
+    Ok(())
+}
+
+/// Gates that were reached, and gates that are asked about no more.
+async fn write_asks(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+    for (entry, live) in held {
+        let record = &entry.record;
+        if !record.asks.is_empty() {
+            let about = (entry.run, live.organization, live.flow);
+            asks::put(connection, about, &record.asks).await?;
+        }
+        asks::withdraw(connection, entry.run, &record.withdrawn).await?;
+    }
     Ok(())
 }
 

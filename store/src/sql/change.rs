@@ -2,14 +2,43 @@
 
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
-use neena_engine::run::{Change, Facts, LiveRun, Refused, Vote, VoteKind};
+use neena_engine::run::{AskChange, Change, Facts, LiveRun, Note, Phase, Refused};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
+use super::asks::{self, Said};
 use super::decide::{Ids, landed, read};
+use super::log::{self, About};
 use super::row::{self, INSERT_LIVE, live_values, small, time};
 use super::{ending, execute, outbox};
 use crate::{Decided, Deciding, Message, Res};
+
+/// How a decision is entered in the log.
+pub(super) struct Logged {
+    pub(super) ids: Ids,
+    /// The key of the gate.
+    pub(super) gate: Option<String>,
+    pub(super) now: Micros,
+}
+
+impl Logged {
+    pub(super) async fn write(
+        &self,
+        connection: &impl ConnectionTrait,
+        deciding: &Deciding,
+        facts: &Facts,
+        note: &Note,
+    ) -> Res<()> {
+        let about = About {
+            organization: deciding.organization.0,
+            run: deciding.run.0,
+            plan_hash: facts.run.plan_hash.to_string(),
+            gate: self.gate.clone(),
+        };
+        let actor = deciding.decision.actor();
+        log::write(connection, self.ids.decision, about, actor, note, self.now).await
+    }
+}
 
 /// Writes `change`; what the decision did.
 pub(super) async fn apply(
@@ -17,10 +46,10 @@ pub(super) async fn apply(
     deciding: &Deciding,
     facts: &Facts,
     change: Change,
-    now: Micros,
-    ids: Ids,
+    logged: Logged,
 ) -> Res<Decided> {
     let run = deciding.run;
+    let (ids, now) = (logged.ids, logged.now);
     if !write_live(connection, run, facts.live.as_ref(), change.live.as_ref()).await? {
         // Another retry put its row in first: maybe an earlier try of this one.
         let read = read(connection, deciding).await?;
@@ -32,8 +61,33 @@ pub(super) async fn apply(
         )));
     }
     write_run(connection, run, &change, ids.decision).await?;
-    if let Some(vote) = &change.vote {
-        write_vote(connection, deciding, vote, now, ids.vote).await?;
+    logged
+        .write(connection, deciding, facts, &change.note)
+        .await?;
+    if let (Some(vote), Some(actor)) = (&change.vote, deciding.decision.actor()) {
+        let said = Said {
+            id: ids.vote,
+            plan_hash: facts.run.plan_hash.to_string(),
+            comment: change.note.comment.as_deref(),
+            way: actor.way,
+            at: now.0,
+        };
+        let subject = deciding.decision.subject();
+        asks::write_vote(connection, (run, subject), vote, said).await?;
+    }
+    match (&change.ask, &facts.policy) {
+        (AskChange::Write(ask), Some(policy)) => {
+            let audience = ask.audience(policy);
+            asks::write(connection, (run, deciding.organization), ask, &audience).await?;
+        }
+        (AskChange::Write(_) | AskChange::Keep, _) => {}
+        (AskChange::Drop, _) => {
+            let over = change
+                .live
+                .as_ref()
+                .is_none_or(|live| live.phase == Phase::Closing);
+            asks::drop(connection, run, over).await?;
+        }
     }
     if change.new_round {
         open_round(connection, run, facts.run.round).await?;
@@ -121,40 +175,10 @@ async fn write_run(
     Ok(())
 }
 
-/// The vote of a person on a plan; their last one counts.
-async fn write_vote(
-    connection: &impl ConnectionTrait,
-    deciding: &Deciding,
-    vote: &Vote,
-    now: Micros,
-    id: Uuid,
-) -> Res<()> {
-    let decision = match vote.kind {
-        VoteKind::Approve => "approve",
-        VoteKind::Reject => "reject",
-    };
-    let sql = "INSERT INTO approvals (id, run_id, idx, item, stage, approver, approver_email, plan_hash, \
-           decision, comment, way, at) VALUES ($1, $2, -1, -1, 0, $3, $4, $5, $6, $7, $8, $9) \
-         ON CONFLICT (run_id, idx, item, plan_hash, stage, approver) DO UPDATE SET \
-           decision = excluded.decision, comment = excluded.comment, way = excluded.way, at = excluded.at";
-    let values: [Value; 9] = [
-        id.into(),
-        deciding.run.0.into(),
-        vote.approver.0.into(),
-        deciding.actor.email.clone().into(),
-        vote.plan_hash.to_string().into(),
-        decision.into(),
-        deciding.comment.clone().into(),
-        deciding.actor.way.into(),
-        now.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
-}
-
 /// A new round: what did not complete makes way and is tried again, what was skipped is decided anew.
 /// Attempts are counted over all rounds, so a row that tells of one stays.
 async fn open_round(connection: &impl ConnectionTrait, run: RunId, ended: u32) -> Res<()> {
+    asks::open_round(connection, run).await?;
     let sql = "INSERT INTO task_attempts (run_id, idx, item, round, attempt, start_time, end_time, error) \
          SELECT run_id, idx, item, $1, attempt, start_time, end_time, error FROM task_runs \
          WHERE run_id = $2 AND status IN ('failed', 'cancelled') AND attempt > 0 \

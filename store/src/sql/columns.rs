@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use neena_engine::Json;
+use neena_engine::approval::Subject;
 use neena_engine::run::Then;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use uuid::Uuid;
 
+use super::asks::place;
 use super::row::item;
 use crate::Entry;
 use crate::rows::standing;
@@ -180,7 +182,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// And, as the last, how long others leave messages alone: those of runs that were given back, and
+    /// And how long others leave messages alone: those of runs that were given back, and
     /// those this process is about to publish itself.
     pub(super) fn bind<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
         query
@@ -193,6 +195,77 @@ impl<'a> Attempts<'a> {
             .bind(&self.error)
             .bind(micros(GIVEN_BACK))
             .bind(micros(HEAD_START))
+    }
+}
+
+/// Rows of `asks` as columns, and the places of those that go.
+#[derive(Default)]
+pub(super) struct Asks {
+    run: Vec<Uuid>,
+    index: Vec<i64>,
+    item: Vec<i64>,
+    name: Vec<String>,
+    stage: Vec<i32>,
+    audience: Vec<String>,
+    body: Vec<String>,
+    asked_at: Vec<i64>,
+    due_at: Vec<Option<i64>>,
+    wake_at: Vec<Option<i64>>,
+    tell: Vec<Option<&'static str>>,
+    requester: Vec<String>,
+    author: Vec<Option<String>>,
+    withdrawn_run: Vec<Uuid>,
+    withdrawn_index: Vec<i64>,
+    withdrawn_item: Vec<i64>,
+}
+
+impl Asks {
+    pub(super) fn extend(&mut self, entry: &Entry) {
+        for one in &entry.record.asks {
+            let (index, item) = place(one.ask.subject);
+            self.run.push(entry.run.0);
+            self.index.push(index);
+            self.item.push(item);
+            self.name.push(one.name.clone());
+            self.stage
+                .push(i32::try_from(one.ask.stage).unwrap_or(i32::MAX));
+            self.audience.push(one.audience.hash().to_string());
+            self.body
+                .push(serde_json::to_string(&one.audience).unwrap_or_default());
+            self.asked_at.push(one.ask.asked_at.0);
+            self.due_at.push(one.ask.due_at.map(|time| time.0));
+            self.wake_at.push(one.ask.wake_at.map(|time| time.0));
+            self.tell.push(one.ask.tell.map(|tell| tell.as_str()));
+            self.requester
+                .push(one.requester.clone().unwrap_or_default());
+            self.author.push(one.author.clone());
+        }
+        for gate in &entry.record.withdrawn {
+            let (index, item) = place(Subject::Gate(*gate));
+            self.withdrawn_run.push(entry.run.0);
+            self.withdrawn_index.push(index);
+            self.withdrawn_item.push(item);
+        }
+    }
+
+    pub(super) fn bind<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
+        query
+            .bind(&self.run)
+            .bind(&self.index)
+            .bind(&self.item)
+            .bind(&self.name)
+            .bind(&self.stage)
+            .bind(&self.audience)
+            .bind(&self.body)
+            .bind(&self.asked_at)
+            .bind(&self.due_at)
+            .bind(&self.wake_at)
+            .bind(&self.tell)
+            .bind(&self.requester)
+            .bind(&self.author)
+            .bind(&self.withdrawn_run)
+            .bind(&self.withdrawn_index)
+            .bind(&self.withdrawn_item)
     }
 }
 

@@ -6,7 +6,7 @@ use neena_engine::run::RunStatus;
 use sea_orm::{ConnectionTrait, Value};
 
 use super::row::{INSERT_LIVE, live_values, small};
-use super::{execute, one};
+use super::{asks, execute, one};
 use crate::{NewRun, Res};
 
 const DAY: i64 = 86_400_000_000;
@@ -35,7 +35,8 @@ pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<
     INSERT_LIVE
         .run(connection, live_values(&new.live()))
         .await?;
-    Ok(())
+    let about = (new.run, new.organization, new.flow);
+    asks::put(connection, about, &[new.asked(now)]).await
 }
 
 /// A graph that was used today already is left alone: an upsert would lock its row even if it changes

@@ -1,19 +1,22 @@
 //! Decisions of others: the lock, then what it depends on in statements of their own (in READ COMMITTED
 //! only the locked row is read again after a wait), then the engine's answer, then the writes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_engine::ids::{FlowId, UserId};
+use neena_engine::approval::{Ask, Origin, Policy, Roles, Subject};
+use neena_engine::ids::FlowId;
 use neena_engine::plan::{PLAN_V, Plan};
-use neena_engine::run::{self, Decision, Facts, Final, LiveRun, Phase, Refused, Vote, VoteKind};
+use neena_engine::run::{self, Decision, Facts, Final, LiveRun, Note, Phase, Refused, Vote};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::change::apply;
+use super::asks::{ASK, VOTE, ask, place, vote};
+use super::change::{Logged, apply};
 use super::row::{LIVE, Reader, live};
-use super::{SqlStore, all, for_update, one, outbox};
-use crate::{Decided, Deciding, Res, Store, StoreError};
+use super::{SqlStore, all, for_update, one, outbox, roles};
+use crate::{Decided, Deciding, Res, Store};
 
 /// Decides within the caller's transaction, about a run whose plan is at hand: making a run and approving it
 /// is one unit of work. The messages and the poke are to be passed on after its commit.
@@ -22,7 +25,8 @@ pub async fn decide_within(
     deciding: Deciding,
     plan: &Plan,
 ) -> Res<Decided> {
-    decide(connection, deciding, Terms::of(plan), Ids::new()).await
+    let terms = Terms::of(plan, deciding.decision.subject());
+    decide(connection, deciding, terms, Ids::new()).await
 }
 
 /// The ids of what a decision writes, made before its first try. A second try of the same decision knows
@@ -45,17 +49,35 @@ impl Ids {
 }
 
 /// What the plan says about deciding.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Terms {
-    quorum: u32,
+    /// Of what is decided about; none where the plan has no such gate, or where it plays no part.
+    policy: Option<Arc<Policy>>,
+    origin: Option<Arc<Origin>>,
+    /// The key of the gate.
+    gate: Option<String>,
     timeout: Option<Duration>,
     plan_v: u32,
 }
 
 impl Terms {
-    fn of(plan: &Plan) -> Terms {
+    fn of(plan: &Plan, subject: Subject) -> Terms {
+        let (policy, gate) = match subject {
+            Subject::Run => (Some(&plan.head.policy), None),
+            Subject::Gate(key) => {
+                let position = plan.graph.position(key.index);
+                let gate =
+                    position.and_then(|position| plan.graph.operation(position).approval.as_ref());
+                (
+                    gate.map(|gate| &gate.policy),
+                    position.map(|position| plan.graph.key(position)),
+                )
+            }
+        };
         Terms {
-            quorum: plan.head.policy.count,
+            policy: policy.cloned().map(Arc::new),
+            origin: Some(Arc::new(plan.head.origin())),
+            gate,
             timeout: plan.graph.body().timeout_ms.map(Duration::from_millis),
             plan_v: plan.head.v,
         }
@@ -65,12 +87,11 @@ impl Terms {
 /// Reads the terms where the decision depends on them; none if there is no such run. A plan never
 /// changes, so this needs no lock.
 pub(super) async fn terms(store: &SqlStore, deciding: &Deciding) -> Res<Option<Terms>> {
-    if matches!(
-        deciding.decision,
-        Decision::Reject { .. } | Decision::Cancel { .. }
-    ) {
+    if matches!(deciding.decision, Decision::Cancel { .. }) {
         return Ok(Some(Terms {
-            quorum: 1,
+            policy: None,
+            origin: None,
+            gate: None,
             timeout: None,
             plan_v: PLAN_V,
         }));
@@ -80,7 +101,8 @@ pub(super) async fn terms(store: &SqlStore, deciding: &Deciding) -> Res<Option<T
     if one(store.db().reader(), sql, values).await?.is_none() {
         return Ok(None);
     }
-    Ok(Some(Terms::of(&*store.plan(deciding.run).await?)))
+    let plan = store.plan(deciding.run).await?;
+    Ok(Some(Terms::of(&plan, deciding.decision.subject())))
 }
 
 pub(super) async fn decide(
@@ -99,24 +121,44 @@ pub(super) async fn decide(
     let Read {
         run,
         flow,
+        ask,
         votes,
         now,
         ..
     } = read;
+    let roles = match (deciding.decision.actor(), &terms.policy) {
+        (Some(actor), Some(policy)) => {
+            roles::of(connection, deciding.organization, &actor.email, policy, now).await?
+        }
+        _ => Roles::default(),
+    };
     let fresh = fresh(&deciding, &run, flow, &terms);
     let facts = Facts {
         live,
         run,
+        ask,
         votes,
-        quorum: terms.quorum,
+        policy: terms.policy,
+        origin: terms.origin,
+        roles,
         code_current: deciding.code_current,
         timeout: terms.timeout,
         fresh,
     };
+    let logged = Logged {
+        ids,
+        gate: terms.gate,
+        now,
+    };
     match run::decide(&facts, &deciding.decision, now) {
-        Ok(change) => apply(connection, &deciding, &facts, change, now, ids).await,
+        Ok(change) => apply(connection, &deciding, &facts, change, logged).await,
         Err(Refused::AlreadySo) => Ok(Decided::AlreadySo),
-        Err(refused) => Ok(Decided::Refused(refused)),
+        Err(refused) => {
+            if let Some(note) = Note::refused(&facts, &deciding.decision, &refused) {
+                logged.write(connection, &deciding, &facts, &note).await?;
+            }
+            Ok(Decided::Refused(refused))
+        }
     }
 }
 
@@ -162,6 +204,7 @@ pub(super) struct Read {
     flow: FlowId,
     /// The last decision about the run.
     pub(super) decision: Option<Uuid>,
+    ask: Option<Ask>,
     votes: Vec<Vote>,
     /// The clock, after the lock.
     now: Micros,
@@ -174,12 +217,19 @@ pub(super) async fn read(
 ) -> Res<Option<Read>> {
     let sql = format!(
         "SELECT {}, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, f.epoch, \
-           f.round, f.decision, a.approver, a.plan_hash, a.decision \
-         FROM flow_runs f LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = -1 \
-         WHERE f.id = $1 AND f.organization_id = $2",
+           f.round, f.decision, {ASK}, {VOTE} \
+         FROM flow_runs f LEFT JOIN asks s ON s.run_id = f.id AND s.idx = $3 AND s.item = $4 \
+           LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = $3 AND a.item = $4 AND a.plan_hash = f.plan_hash \
+         WHERE f.id = $1 AND f.organization_id = $2 ORDER BY a.at, a.id",
         crate::db::clock(connection),
     );
-    let values = [deciding.run.0.into(), deciding.organization.0.into()];
+    let (index, item) = place(deciding.decision.subject());
+    let values = [
+        deciding.run.0.into(),
+        deciding.organization.0.into(),
+        index.into(),
+        item.into(),
+    ];
     let mut read: Option<Read> = None;
     for row in all(connection, sql, values).await? {
         let mut row = Reader::new(&row);
@@ -197,11 +247,13 @@ pub(super) async fn read(
             round: row.small()?,
         };
         let decision = row.get()?;
+        let ask = ask(&mut row)?;
         let vote = vote(&mut row)?;
         read.get_or_insert_with(|| Read {
             run,
             flow,
             decision,
+            ask,
             votes: Vec::new(),
             now,
         })
@@ -209,22 +261,6 @@ pub(super) async fn read(
         .extend(vote);
     }
     Ok(read)
-}
-
-/// The vote in the last columns, if there is one.
-fn vote(row: &mut Reader<'_>) -> Res<Option<Vote>> {
-    let Some(approver) = row.maybe_id::<UserId>()? else {
-        return Ok(None);
-    };
-    Ok(Some(Vote {
-        approver,
-        plan_hash: row.word()?,
-        kind: match row.get::<String>()?.as_str() {
-            "approve" => VoteKind::Approve,
-            "reject" => VoteKind::Reject,
-            other => return Err(StoreError::Refused(format!("`{other}` is no vote"))),
-        },
-    }))
 }
 
 /// The live row a retry starts from.

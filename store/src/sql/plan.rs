@@ -10,7 +10,7 @@ use neena_engine::run::History;
 use sea_orm::ConnectionTrait;
 
 use super::row::{Reader, TASK, task};
-use super::{all, one};
+use super::{all, asks, one};
 use crate::{Res, StoreError};
 
 impl From<PlanError> for StoreError {
@@ -57,5 +57,6 @@ pub(super) async fn history(connection: &impl ConnectionTrait, run: RunId) -> Re
     let rows = all(connection, sql, [run.0.into()]).await?;
     Ok(History {
         rows: rows.iter().map(task).collect::<Res<_>>()?,
+        asks: asks::gates(connection, run).await?,
     })
 }

@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
             .transpose()
     }
 
-    fn json(&mut self) -> Res<Option<Json>> {
+    pub(super) fn json(&mut self) -> Res<Option<Json>> {
         Ok(self.get::<Option<String>>()?.map(Json::trusted))
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn decide(db: &Db, deciding: &Deciding, terms: Terms) -> Res<De
     let mut tries = 0;
     loop {
         tries += 1;
-        let error = match once(db, deciding, terms, ids).await {
+        let error = match once(db, deciding, terms.clone(), ids).await {
             Err(error) => error,
             Ok(decided) => {
                 if let Decided::Done { outbox, .. } = &decided {

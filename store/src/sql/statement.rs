@@ -17,7 +17,7 @@ use sqlx::{Error, Row};
 use uuid::Uuid;
 
 use super::Hold;
-use super::columns::{Attempts, Entries, Tasks};
+use super::columns::{Asks, Attempts, Entries, Tasks};
 use crate::db::OneStatement;
 use crate::{Batch, Entry, Message, Res, StoreError, Verdict};
 
@@ -55,6 +55,7 @@ pub(super) struct Prepared<'a> {
     entries: Entries<'a>,
     tasks: Tasks<'a>,
     attempts: Attempts<'a>,
+    asks: Asks,
 }
 
 impl<'a> Prepared<'a> {
@@ -64,12 +65,14 @@ impl<'a> Prepared<'a> {
             entries: Entries::default(),
             tasks: Tasks::default(),
             attempts: Attempts::default(),
+            asks: Asks::default(),
         };
         for entry in &batch.entries {
             let noted = started.contains_key(&(entry.run, entry.claim));
             prepared.entries.push(entry, noted);
             prepared.tasks.extend(entry);
             prepared.attempts.extend(entry);
+            prepared.asks.extend(entry);
         }
         prepared
     }
@@ -96,10 +99,8 @@ impl OneStatement for Prepared<'_> {
         connection: &'c mut PgConnection,
     ) -> BoxFuture<'c, Result<Vec<PgRow>, Error>> {
         let query = self.entries.bind(sqlx::query(commit()));
-        self.attempts
-            .bind(self.tasks.bind(query))
-            .fetch_all(connection)
-            .boxed()
+        let query = self.attempts.bind(self.tasks.bind(query));
+        self.asks.bind(query).fetch_all(connection).boxed()
     }
 }
 

@@ -68,8 +68,6 @@ async fn a_lost_message_costs_a_second_or_two() {
         run,
         organization: neena_engine::ids::OrganizationId(Uuid::nil()),
         decision: approve(),
-        actor: actor(),
-        comment: None,
         code_current: true,
     };
     // The message is not handed to the relay.

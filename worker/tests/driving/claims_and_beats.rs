@@ -66,8 +66,6 @@ async fn a_beat_gives_back_no_run_whose_claim_was_just_answered() {
                         run,
                         organization: OrganizationId(Uuid::nil()),
                         decision: approve(),
-                        actor: actor(),
-                        comment: None,
                         code_current: true,
                     };
                     match store.decide(&deciding).await.unwrap() {

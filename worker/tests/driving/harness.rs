@@ -120,8 +120,6 @@ impl World {
             run,
             organization: OrganizationId(Uuid::nil()),
             decision: approve(),
-            actor: actor(),
-            comment: None,
             code_current: true,
         };
         self.store.decide(&deciding).await.unwrap();
@@ -159,8 +157,6 @@ impl World {
             run,
             organization: OrganizationId(Uuid::nil()),
             decision,
-            actor: actor(),
-            comment: None,
             code_current: true,
         };
         let decided = self.store.decide(&deciding).await.unwrap();

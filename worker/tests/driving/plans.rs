@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use neena_engine::approval::Policy;
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::UserId;
-use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy,
-};
-use neena_engine::run::{Actor, Decision};
+use neena_engine::plan::{Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy};
+use neena_engine::run::{Actor, Decision, Say};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -38,15 +37,13 @@ pub fn actor() -> Actor {
     Actor {
         user: UserId(Uuid::from_u128(7)),
         email: "someone@example.com".into(),
+        permissions: vec!["approve".into()],
         way: "test",
     }
 }
 
 pub fn approve() -> Decision {
-    Decision::Approve {
-        actor: actor(),
-        plan_hash: None,
-    }
+    Decision::Approve(Say::of_run(actor(), None))
 }
 
 pub fn plan(steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
@@ -79,7 +76,9 @@ pub fn plan(steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
             metadata: Map::new().into(),
         },
         triggered_by: "someone@example.com".into(),
-        policy: Policy { count: 1 },
+        requester: None,
+        author: None,
+        policy: Policy::quorum(1),
     };
     Arc::new(Plan::make(graph, head).unwrap())
 }
@@ -107,5 +106,6 @@ fn operation(index: u32, step: &Step) -> Operation {
             max_delay_ms: step.delay_ms,
         },
         timeout_ms: None,
+        approval: None,
     }
 }

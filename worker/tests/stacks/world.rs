@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ground::Ground;
-use crate::plans::{Step, actor, approve, plan};
+use crate::plans::{Step, approve, plan};
 use crate::scripted::Scripted;
 
 /// How long a worker may be silent here.
@@ -123,8 +123,6 @@ impl World {
             run,
             organization: OrganizationId(Uuid::nil()),
             decision,
-            actor: actor(),
-            comment: None,
             code_current: true,
         };
         match self.store.decide(&deciding).await.unwrap() {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, Utc};
 use futures_util::FutureExt;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
 use neena_engine::plan::Plan;
-use neena_engine::run::Decision;
+use neena_engine::run::{Decision, Say};
 use neena_engine::{Fault, Micros, loc};
 use neena_store::entities::flow_request;
 use neena_store::queries::{self, FlowVersion};
@@ -276,12 +276,7 @@ async fn approved(
     let deciding = Deciding {
         run,
         organization: caller.organization,
-        decision: Decision::Approve {
-            actor: caller.actor(),
-            plan_hash: None,
-        },
-        actor: caller.actor(),
-        comment: None,
+        decision: Decision::Approve(Say::of_run(caller.actor(), None)),
         // The plan was made of the catalogue a moment ago.
         code_current: true,
     };

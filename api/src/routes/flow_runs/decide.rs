@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use neena_engine::Hash;
 use neena_engine::ids::{RunId, TaskDefinitionId};
-use neena_engine::run::{Decision, Phase, Refused, RunStatus};
+use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say};
 use neena_store::entities::flow_run;
 use neena_store::queries::{self, catalogue};
 use neena_store::{Decided, Deciding};
@@ -76,11 +76,7 @@ pub(crate) async fn approve(
 ) -> Result<Json<RunView>, ApiError> {
     let run = RunId(on.flow_run_id);
     let row = find(&app, &caller, run).await?;
-    not_ones_own(&caller, &row.triggered_by)?;
-    let decision = Decision::Approve {
-        actor: caller.actor(),
-        plan_hash: on.plan_hash,
-    };
+    let decision = Decision::Approve(Say::of_run(caller.actor(), on.plan_hash));
     let pending = row.status == RunStatus::Pending.as_str();
     let code_current = !pending || code_is_current(&app, run).await?;
     match decide(&app, &caller, run, decision, code_current).await? {
@@ -109,10 +105,7 @@ pub(crate) async fn reject(
     caller: Caller,
     Query(on): Query<OnPlan>,
 ) -> Result<Json<RunView>, ApiError> {
-    let decision = Decision::Reject {
-        actor: caller.actor(),
-        plan_hash: on.plan_hash,
-    };
+    let decision = Decision::Reject(Say::of_run(caller.actor(), on.plan_hash));
     decided(&app, &caller, on.flow_run_id, decision).await
 }
 
@@ -200,8 +193,6 @@ async fn decide(
         run,
         organization: caller.organization,
         decision,
-        actor: caller.actor(),
-        comment: None,
         code_current,
     };
     match app.store().decide(&deciding).await? {
@@ -212,6 +203,9 @@ async fn decide(
         Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(None),
         Decided::NotFound => Err(ApiError::NotFound(THING)),
         Decided::Refused(Refused::StalePlan) => Err(ApiError::StalePlan),
+        Decided::Refused(Refused::Denied(denied)) => {
+            Err(ApiError::Forbidden(sentence(&denied.to_string())))
+        }
         Decided::Refused(refused) => Err(ApiError::Conflict(sentence(&refused.to_string()))),
     }
 }

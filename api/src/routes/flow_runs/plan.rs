@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use neena_engine::approval::Policy;
 use neena_engine::flow::Flow;
-use neena_engine::plan::{Head, Metadata, PLAN_V, Plan, Policy, RequestCopy};
+use neena_engine::plan::{Author, Head, Metadata, PLAN_V, Plan, RequestCopy};
 use neena_engine::{Fault, Loc};
 use neena_store::entities::flow_request;
 use neena_store::queries::FlowVersion;
@@ -31,6 +32,15 @@ pub(super) async fn plan(
     let posted: NewFlow = read_stored(&flow.body)?;
     let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
     let (request, by) = (copy(request), caller.email.as_ref().to_owned());
+    let requester = caller.user.0;
+    let author = Author {
+        user: flow.author.user.map(Into::into),
+        email: flow.author.email.clone(),
+    };
+    let policy = Policy {
+        distinct_from_requester: !caller.local,
+        ..Policy::quorum(1)
+    };
     let heavy = posted.size() > SMALL;
     let planned = offload(heavy, move || {
         let checked = Flow::check(posted.spec(), &catalogue).map_err(Unplanned::Flow)?;
@@ -46,7 +56,9 @@ pub(super) async fn plan(
             graph: graph.hash(),
             request,
             triggered_by: by,
-            policy: Policy { count: 1 },
+            requester: Some(requester),
+            author: Some(author),
+            policy,
         };
         Plan::make(Arc::new(graph), head)
             .map(Arc::new)

@@ -200,7 +200,7 @@ impl<'a> PlanView<'a> {
                 metadata: &head.request.metadata,
             },
             policy: PolicyView {
-                count: head.policy.count,
+                count: head.policy.stages.iter().map(|stage| stage.count).sum(),
             },
             operations: operations
                 .map(|(position, operation)| OperationView::of(position, operation, head))

@@ -177,6 +177,7 @@ impl Operation {
             trigger_rule: self.trigger_rule.map(Into::into).unwrap_or_default(),
             retry: self.retry.as_ref().map_or(Retry::NONE, RetryPolicy::spec),
             timeout_ms: self.timeout_seconds.as_ref().map(millis),
+            approval: None,
         }
     }
 }

@@ -30,7 +30,7 @@ impl Run {
         };
     }
 
-    /// Parks the run if all it waits for is far away, or if it is paused.
+    /// Parks the run if all it waits for is far away or people's, or if it is paused.
     fn park(&mut self, now: Micros) -> Then {
         if self.standing.intent == Some(Intent::Pause) {
             self.unannounce_held();
@@ -39,10 +39,13 @@ impl Run {
                 reason: None,
             };
         }
-        let gated = self.gated();
         let due = self.delayed.first().map(|(due, _)| *due);
         let soon = due.is_some_and(|due| due.since(now) < PARK_FROM);
-        if !self.held.is_empty() || soon || due.is_none() && gated.is_none() {
+        if !self.held.is_empty() || soon {
+            return Then::Hold;
+        }
+        let gated = self.gated();
+        if due.is_none() && gated.is_none() || gated.is_some() && self.is_behind() {
             return Then::Hold;
         }
         Then::Park {

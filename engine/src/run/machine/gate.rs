@@ -1,9 +1,12 @@
 //! Gates: a task whose turn has come and that people must let go on.
 
+use std::collections::BTreeSet;
+
 use super::task::{Passage, State};
-use super::{Run, TaskError};
+use super::{Command, Run, TaskError};
 use crate::Micros;
 use crate::approval::{Ask, Asked, Subject};
+use crate::binding::shortened;
 
 impl Run {
     /// Whether the task at a position may go on: it has no gate, or its gate is open; an error if it is shut.
@@ -57,6 +60,42 @@ impl Run {
         }
     }
 
+    /// Gates that are not answered are not asked for any more. Those of an earlier owner are among them, whose
+    /// tasks may not have had their turn here.
+    pub(super) fn withdraw_gates(&mut self) {
+        let asks = self.record.asks.drain(..);
+        let unsent: BTreeSet<Subject> = asks.map(|asked| asked.ask.subject).collect();
+        for position in 0..self.tasks.len() {
+            let key = self.key(position);
+            let task = &mut self.tasks[position];
+            if task.passage != Passage::Asked {
+                continue;
+            }
+            task.passage = Passage::Unasked;
+            if task.state == State::Gated {
+                task.state = State::Waiting;
+            }
+            if !unsent.contains(&Subject::Gate(key)) {
+                self.record.withdrawn.push(key);
+            }
+        }
+    }
+
+    /// Asks to be told of gates that may have been answered. An answer of the journal tells that something
+    /// was signalled, but not what: a run that parked on it would sleep through the answer of a gate.
+    pub(super) fn look(&mut self, commands: &mut Vec<Command>) {
+        let newest = self.standing.inbox_seq;
+        if self.is_behind() && self.looked < newest && self.gated().is_some() {
+            self.looked = newest;
+            commands.push(Command::Look);
+        }
+    }
+
+    /// Whether the inbox has grown since the gates were read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.standing.inbox_seq > self.heard
+    }
+
     fn passages(&self, asks: &[Ask]) -> Vec<(usize, Passage)> {
         asks.iter()
             .filter_map(|ask| match ask.subject {
@@ -72,7 +111,7 @@ impl Run {
     pub(super) fn gated(&self) -> Option<String> {
         let mut names = (0..self.tasks.len())
             .filter(|at| self.tasks[*at].state == State::Gated)
-            .map(|at| self.plan.graph.operation(at).name.as_str());
+            .map(|at| shortened(&self.plan.graph.operation(at).name, 80));
         let first = names.next()?;
         Some(match names.count() {
             0 => format!("approval of `{first}`"),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::task::{Passage, State};
+use super::task::State;
 use super::{Command, Outcome, Run, Stopping, TaskError};
 use crate::flow::OnFailure;
 use crate::ids::TaskRunId;
@@ -173,6 +173,7 @@ impl Run {
         self.ready.clear();
         self.held.clear();
         self.delayed.clear();
+        self.withdraw_gates();
         for position in 0..self.tasks.len() {
             let task = &mut self.tasks[position];
             let listed = task.listed;
@@ -194,13 +195,7 @@ impl Run {
                     self.skip(position, now);
                 }
                 State::Held => task.state = State::Waiting,
-                State::Gated => {
-                    task.state = State::Waiting;
-                    task.passage = Passage::Unasked;
-                    let key = self.key(position);
-                    self.record.withdrawn.push(key);
-                }
-                State::Waiting | State::Running | State::Done(_) => {}
+                State::Waiting | State::Gated | State::Running | State::Done(_) => {}
             }
         }
         self.ready.clear();
