@@ -19,6 +19,8 @@ mod m20261124_000013_asks;
 mod m20261124_000014_decision_log;
 mod m20261124_000015_policies;
 mod m20261124_000016_people;
+mod m20261124_000017_standing_approvals;
+mod m20261124_000018_reaching;
 mod statements;
 
 /// Every migration, oldest first.
@@ -45,6 +47,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000014_decision_log::Migration),
             Box::new(m20261124_000015_policies::Migration),
             Box::new(m20261124_000016_people::Migration),
+            Box::new(m20261124_000017_standing_approvals::Migration),
+            Box::new(m20261124_000018_reaching::Migration),
         ]
     }
 }
