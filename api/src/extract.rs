@@ -7,7 +7,7 @@ mod post;
 mod query;
 mod schema;
 
-pub(crate) use body::{Body, Payload, checked, payload, within};
+pub(crate) use body::{Body, OptionalBody, Payload, checked, payload, within};
 pub(crate) use post::{Once, Post};
 pub(crate) use query::{Pairs, Query, QueryParameters};
 pub(crate) use schema::BodySchema;

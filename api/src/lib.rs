@@ -8,9 +8,11 @@ pub mod hosting;
 pub mod metrics;
 
 mod admission;
+mod deciding;
 mod docs;
 mod drain;
 mod extract;
+mod forms;
 mod observe;
 mod offload;
 mod pokes;

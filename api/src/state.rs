@@ -9,6 +9,7 @@ use neena_store::{Db, Message, Outlet, Store};
 use crate::admission::Admission;
 use crate::auth::{Accounts, Verifier};
 use crate::config::ApiConfig;
+use crate::forms::Forms;
 use crate::hosting::Hosting;
 use crate::metrics::Metrics;
 use crate::pokes::Pokes;
@@ -42,6 +43,7 @@ struct State {
     verifier: Verifier,
     accounts: Accounts,
     orders: Orders,
+    forms: Forms,
     admission: Admission,
     pokes: Pokes,
     probe: Probe,
@@ -58,6 +60,7 @@ impl AppState {
             verifier,
             accounts: Accounts::new(),
             orders: Orders::new(),
+            forms: Forms::new(),
             admission,
             pokes,
             probe: Probe::default(),
@@ -91,6 +94,11 @@ impl AppState {
     /// In which order the operations of flow versions stand.
     pub(crate) fn orders(&self) -> &Orders {
         &self.0.orders
+    }
+
+    /// Compiled schemas of clients.
+    pub(crate) fn forms(&self) -> &Forms {
+        &self.0.forms
     }
 
     pub(crate) fn admission(&self) -> &Admission {

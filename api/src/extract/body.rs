@@ -73,6 +73,24 @@ impl<T: Payload, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A decoded body, where there is one.
+#[derive(Debug)]
+pub(crate) struct OptionalBody<T>(pub(crate) Option<T>);
+
+impl<T: Payload, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<OptionalBody<T>, ApiError> {
+        let bytes = read(request, T::LIMIT).await?;
+        if bytes.is_empty() {
+            return Ok(OptionalBody(None));
+        }
+        offload(bytes.len() > SMALL, move || decode(&parse(&bytes)?))
+            .await?
+            .map(|body| OptionalBody(Some(body)))
+    }
+}
+
 /// The bytes of a JSON body of at most `limit` bytes; with them at hand the request takes its turn.
 pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let (parts, stream) = request.into_parts();

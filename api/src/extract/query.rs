@@ -97,6 +97,31 @@ impl Pairs {
         }
     }
 
+    /// An `index` of a flow, where it is there.
+    pub(crate) fn index(&mut self, name: &'static str) -> Option<Option<u32>> {
+        if self.text(name)?.is_none() {
+            return Some(None);
+        }
+        let index = self.number(name, 0, 0..=i32::MAX as u64)?;
+        Some(u32::try_from(index).ok())
+    }
+
+    /// A text of at most so many characters, none of them U+0000, where it is there.
+    pub(crate) fn words(&mut self, name: &'static str, most: usize) -> Option<Option<String>> {
+        let Some(text) = self.text(name)? else {
+            return Some(None);
+        };
+        if text.chars().count() > most {
+            let msg = format!("String should have at most {most} characters");
+            return self.fault(name, "string_too_long", msg);
+        }
+        if text.contains('\0') {
+            let msg = "String should not contain U+0000";
+            return self.fault(name, "string_pattern_mismatch", msg);
+        }
+        Some(Some(text))
+    }
+
     /// The text of a parameter, if it is there once.
     fn text(&mut self, name: &'static str) -> Option<Option<String>> {
         let mut values = self

@@ -5,14 +5,17 @@ use std::borrow::Cow;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::LocationSegment;
 use jsonschema::types::JsonType;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use neena_engine::{Fault, Loc};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::error::MOST_FAULTS;
 
-/// The compiled schema of one type of body, the same one the OpenAPI document shows.
+/// Most bytes of a compiled pattern that a client sent.
+const LARGEST_PATTERN: usize = 256 << 10;
+
+/// The compiled schema of one type of body, the same one the OpenAPI document shows; or one that a client sent.
 #[derive(Debug)]
 pub(crate) struct BodySchema(Validator);
 
@@ -32,6 +35,18 @@ impl BodySchema {
             .build(&document)
             .expect("the schema of a body type compiles: a test builds every one");
         BodySchema(validator)
+    }
+
+    /// Compiles a schema that a client sent, or says what is wrong with it. Patterns are matched in time that
+    /// grows with the text only, and nothing is fetched.
+    pub(crate) fn compiled(schema: &Value) -> Result<BodySchema, String> {
+        jsonschema::draft202012::options()
+            .offline()
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(LARGEST_PATTERN))
+            .build(schema)
+            .map(BodySchema)
+            .map_err(|error| error.to_string())
     }
 
     /// Every fault of `body`, located from its root; a few more than are ever listed at most.

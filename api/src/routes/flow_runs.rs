@@ -1,11 +1,13 @@
 //! Runs: reading them here; making and deciding them in the modules below.
 
+pub(crate) mod canonical;
 pub(crate) mod create;
 pub(crate) mod decide;
 pub(crate) mod stored;
 
 mod orders;
 mod plan;
+mod say;
 mod view;
 
 use axum::Json;

@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::FutureExt;
+use neena_engine::approval::Mode;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Decision, Say};
+use neena_engine::run::{Beforehand, Decision, Say};
 use neena_engine::{Fault, Micros, loc};
 use neena_store::entities::flow_request;
 use neena_store::queries::{self, FlowVersion};
-use neena_store::{Decided, Deciding, Message, NewRun, decide_within, insert_run};
-use sea_orm::DatabaseTransaction;
+use neena_store::{NewRun, insert_run};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use super::plan::plan;
 use super::view::RunView;
-use crate::auth::{Caller, Permission};
+use crate::auth::Caller;
+use crate::deciding::decide_new;
 use crate::error::ApiError;
 use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
 use crate::routes::flow_requests::unknown;
@@ -91,10 +92,6 @@ pub(crate) async fn create(
     let (Some(flow), Some(request), true) = (flow, request, faults.is_empty()) else {
         return Err(ApiError::Invalid(faults));
     };
-    let approve = body.approval_status.is_some();
-    if approve {
-        may_approve_own(&caller)?;
-    }
     let at = |part: &'static str| loc!["body", part];
     let plan = plan(&app, &caller, flow, &request, at).await?;
     let new = Made {
@@ -102,7 +99,7 @@ pub(crate) async fn create(
         request: FlowRequestId(request.id),
         plan,
         triggered: body.triggered_time.map(micros),
-        approve,
+        approve: body.approval_status.is_some(),
     };
     store(&app, caller, once, new).await
 }
@@ -198,16 +195,6 @@ fn is_shown(time: Micros) -> bool {
     DateTime::from_timestamp_micros(time.0).is_some_and(|time| (0..=9_999).contains(&time.year()))
 }
 
-/// Whoever makes a run approved approves their own: the right to, and an organization that allows it.
-fn may_approve_own(caller: &Caller) -> Result<(), ApiError> {
-    if !caller.may(Permission::Approve) {
-        return Err(ApiError::Forbidden(
-            "The permission `approve` is needed".to_owned(),
-        ));
-    }
-    super::decide::not_ones_own(caller, &caller.email)
-}
-
 type Found = (Option<FlowVersion>, Option<flow_request::Model>);
 
 async fn find(
@@ -251,9 +238,9 @@ async fn store(
     let made = once.run(app.db(), move |tx, _| {
         async move {
             insert_run(tx, &new).await?;
-            let messages = match approve {
-                true => approved(tx, &caller, run, &plan).await?,
-                false => Vec::new(),
+            let messages = match decided_at_once(&caller, &plan, approve) {
+                Some(decision) => decide_new(tx, caller.organization, run, decision, &plan).await?,
+                None => Vec::new(),
             };
             let row = queries::of(tx, caller.organization).flow_run(run).await?;
             let row = row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
@@ -266,24 +253,12 @@ async fn store(
     Ok(response)
 }
 
-/// Approves the run that was just made, in the transaction that made it.
-async fn approved(
-    tx: &DatabaseTransaction,
-    caller: &Caller,
-    run: RunId,
-    plan: &Plan,
-) -> Result<Vec<Message>, ApiError> {
-    let deciding = Deciding {
-        run,
-        organization: caller.organization,
-        decision: Decision::Approve(Say::of_run(caller.actor(), None)),
-        // The plan was made of the catalogue a moment ago.
-        code_current: true,
-    };
-    match decide_within(tx, deciding, plan).await? {
-        Decided::Done { outbox, .. } => Ok(outbox),
-        other => Err(ApiError::Internal(format!(
-            "a new run cannot be approved: {other:?}"
-        ))),
+/// What is decided about a run along with making it.
+fn decided_at_once(caller: &Caller, plan: &Plan, approve: bool) -> Option<Decision> {
+    let actor = caller.actor();
+    if plan.head.policy.mode == Mode::None {
+        let why = Beforehand::Policy;
+        return Some(Decision::Start { actor, why });
     }
+    approve.then(|| Decision::Approve(Say::of_run(actor, None)))
 }

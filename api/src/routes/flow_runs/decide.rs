@@ -1,43 +1,21 @@
-//! Deciding about a run: one transition for every way in, authorized here.
-
-use std::collections::HashMap;
+//! Deciding about a run by its id, or about a gate of it: each handler says what, `deciding` does it.
 
 use axum::Json;
 use axum::extract::State;
-use neena_engine::Hash;
-use neena_engine::ids::{RunId, TaskDefinitionId};
-use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say};
+use neena_engine::ids::RunId;
+use neena_engine::run::{Decision, Phase};
 use neena_store::entities::flow_run;
-use neena_store::queries::{self, catalogue};
-use neena_store::{Decided, Deciding};
+use neena_store::queries;
 use uuid::Uuid;
 
+use super::say::{OnPlan, Words};
 use super::view::RunView;
 use super::{THING, one};
 use crate::auth::Caller;
+use crate::deciding::{Outcome, decide};
 use crate::error::ApiError;
-use crate::extract::{Pairs, Query, QueryParameters};
+use crate::extract::{OptionalBody, Pairs, Query, QueryParameters};
 use crate::state::AppState;
-
-/// A decision about the plan of a run.
-#[derive(Debug, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct OnPlan {
-    flow_run_id: Uuid,
-    /// The plan that was looked at: a 412 if the run's is another.
-    #[param(required = false, value_type = String)]
-    plan_hash: Option<Hash>,
-}
-
-impl QueryParameters for OnPlan {
-    fn read(pairs: &mut Pairs) -> Option<OnPlan> {
-        let (run, hash) = (pairs.id("flow_run_id"), pairs.hash("plan_hash"));
-        Some(OnPlan {
-            flow_run_id: run?,
-            plan_hash: hash?,
-        })
-    }
-}
 
 /// A decision about a run.
 #[derive(Debug, utoipa::IntoParams)]
@@ -56,16 +34,18 @@ impl QueryParameters for OnRun {
 
 /// Approve a flow run
 ///
-/// What is approved is the run's plan. Approving again what you approved changes nothing.
+/// What is approved is the run's plan or, where a task is named, the gate before it. Approving again what you
+/// approved changes nothing.
 #[utoipa::path(
     put,
     path = "/flow_runs/approve",
     tag = "Flow runs",
     params(OnPlan),
+    request_body = Option<Words>,
     responses(
         (status = 200, body = RunView),
-        (status = 404, description = "Not found"),
-        (status = 409, description = "Somebody else decided it, or the code of the plan has changed"),
+        (status = 404, description = "No such run, or no gate there"),
+        (status = 409, description = "It was decided, its time is over, or the code of the plan has changed"),
         (status = 412, description = "The plan has another hash")
     )
 )]
@@ -73,30 +53,35 @@ pub(crate) async fn approve(
     State(app): State<AppState>,
     caller: Caller,
     Query(on): Query<OnPlan>,
+    OptionalBody(words): OptionalBody<Words>,
 ) -> Result<Json<RunView>, ApiError> {
-    let run = RunId(on.flow_run_id);
-    let row = find(&app, &caller, run).await?;
-    let decision = Decision::Approve(Say::of_run(caller.actor(), on.plan_hash));
-    let pending = row.status == RunStatus::Pending.as_str();
-    let code_current = !pending || code_is_current(&app, run).await?;
-    match decide(&app, &caller, run, decision, code_current).await? {
-        Some(phase) if phase != Phase::Waiting => Ok(Json(RunView::approved(row))),
+    let run = on.run();
+    let whole = on.is_whole();
+    let decision = Decision::Approve(on.say(words, caller.actor())?);
+    let outcome = decide(&app, caller.organization, run, decision).await?;
+    match outcome {
+        Outcome {
+            phase: Some(Phase::Ready),
+            before: Some(row),
+            ..
+        } if whole => Ok(Json(RunView::approved(row))),
         _ => Ok(Json(one(&app, &caller, run).await?)),
     }
 }
 
 /// Reject a flow run
 ///
-/// It is cancelled and never starts.
+/// A run whose plan is rejected is cancelled and never starts; a task whose gate is rejected fails.
 #[utoipa::path(
     put,
     path = "/flow_runs/reject",
     tag = "Flow runs",
     params(OnPlan),
+    request_body = Option<Words>,
     responses(
         (status = 200, body = RunView),
-        (status = 404, description = "Not found"),
-        (status = 409, description = "Somebody else decided it"),
+        (status = 404, description = "No such run, or no gate there"),
+        (status = 409, description = "It was decided, or its time is over"),
         (status = 412, description = "The plan has another hash")
     )
 )]
@@ -104,9 +89,11 @@ pub(crate) async fn reject(
     State(app): State<AppState>,
     caller: Caller,
     Query(on): Query<OnPlan>,
+    OptionalBody(words): OptionalBody<Words>,
 ) -> Result<Json<RunView>, ApiError> {
-    let decision = Decision::Reject(Say::of_run(caller.actor(), on.plan_hash));
-    decided(&app, &caller, on.flow_run_id, decision).await
+    let run = on.run();
+    let decision = Decision::Reject(on.say(words, caller.actor())?);
+    decided(&app, &caller, run, decision).await
 }
 
 /// Cancel a flow run
@@ -131,7 +118,7 @@ pub(crate) async fn cancel(
     let decision = Decision::Cancel {
         actor: caller.actor(),
     };
-    decided(&app, &caller, on.flow_run_id, decision).await
+    decided(&app, &caller, RunId(on.flow_run_id), decision).await
 }
 
 /// Retry a flow run
@@ -156,58 +143,17 @@ pub(crate) async fn retry(
     let decision = Decision::Retry {
         actor: caller.actor(),
     };
-    decided(&app, &caller, on.flow_run_id, decision).await
-}
-
-/// In an organization nobody approves their own run; whoever runs a server alone may.
-pub(super) fn not_ones_own(caller: &Caller, triggered_by: &str) -> Result<(), ApiError> {
-    if !caller.local && caller.is(triggered_by) {
-        return Err(ApiError::Forbidden(
-            "You cannot approve your own run".to_owned(),
-        ));
-    }
-    Ok(())
+    decided(&app, &caller, RunId(on.flow_run_id), decision).await
 }
 
 async fn decided(
     app: &AppState,
     caller: &Caller,
-    run: Uuid,
-    decision: Decision,
-) -> Result<Json<RunView>, ApiError> {
-    let run = RunId(run);
-    decide(app, caller, run, decision, true).await?;
-    Ok(Json(one(app, caller, run).await?))
-}
-
-/// Carries a decision out. Answers in which phase it left the run; none: it is over, or it was decided
-/// so before.
-async fn decide(
-    app: &AppState,
-    caller: &Caller,
     run: RunId,
     decision: Decision,
-    code_current: bool,
-) -> Result<Option<Phase>, ApiError> {
-    let deciding = Deciding {
-        run,
-        organization: caller.organization,
-        decision,
-        code_current,
-    };
-    match app.store().decide(&deciding).await? {
-        Decided::Done { live, outbox, poke } => {
-            app.announce(outbox, poke.map(|worker| (worker, run)));
-            Ok(live.map(|live| live.phase))
-        }
-        Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(None),
-        Decided::NotFound => Err(ApiError::NotFound(THING)),
-        Decided::Refused(Refused::StalePlan) => Err(ApiError::StalePlan),
-        Decided::Refused(Refused::Denied(denied)) => {
-            Err(ApiError::Forbidden(sentence(&denied.to_string())))
-        }
-        Decided::Refused(refused) => Err(ApiError::Conflict(sentence(&refused.to_string()))),
-    }
+) -> Result<Json<RunView>, ApiError> {
+    decide(app, caller.organization, run, decision).await?;
+    Ok(Json(one(app, caller, run).await?))
 }
 
 pub(super) async fn find(
@@ -217,29 +163,4 @@ pub(super) async fn find(
 ) -> Result<flow_run::Model, ApiError> {
     let tenant = queries::of(app.db().reader(), caller.organization);
     tenant.flow_run(run).await?.ok_or(ApiError::NotFound(THING))
-}
-
-/// Whether every task of the plan still has, in the catalogue, the code it was planned with.
-async fn code_is_current(app: &AppState, run: RunId) -> Result<bool, ApiError> {
-    let plan = app.store().plan(run).await?;
-    let planned: HashMap<Uuid, &str> = plan
-        .graph
-        .body()
-        .operations
-        .iter()
-        .map(|operation| (operation.definition, operation.code_digest.as_str()))
-        .collect();
-    let ids = planned.keys().map(|id| TaskDefinitionId(*id));
-    let known = catalogue::digests_of(app.db().reader(), ids).await?;
-    let current = |(id, digest): (&Uuid, &&str)| known.get(id).is_some_and(|now| now == digest);
-    Ok(planned.iter().all(current))
-}
-
-/// With a capital letter: what people read.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
-    }
 }
