@@ -6,14 +6,21 @@ pub mod accounts;
 pub mod catalogue;
 pub mod hosting;
 pub mod idempotency;
+pub mod reaching;
 
+mod approvals;
+mod decisions;
 mod flow_requests;
 mod flow_runs;
 mod flows;
+mod people;
+mod policies;
 
 use neena_engine::ids::OrganizationId;
 use sea_orm::ConnectionTrait;
 
+pub use approvals::{Asked, Reader, Waiting};
+pub use decisions::{Mark, NewEntry};
 pub use flow_requests::FlowRequestEdit;
 pub use flow_runs::{Page, Preview, TaskResults};
 pub use flows::{Author, FlowVersion, NewVersion, VersionBody};
