@@ -3,6 +3,7 @@
 
 mod ask;
 mod authorize;
+pub mod chain;
 mod person;
 mod policy;
 mod spec;

@@ -20,9 +20,9 @@ impl MigrationTrait for Migration {
              SELECT DISTINCT organization_id, '{ANYONE_HASH}', '{ANYONE}' FROM live_runs WHERE phase = 'waiting'"
         );
         let waiting = format!(
-            "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, \
+            "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, needed, audience, \
                asked_at, escalated, requester) \
-             SELECT l.run_id, -1, -1, l.organization_id, l.flow_id, '', 'open', 0, '{ANYONE_HASH}', \
+             SELECT l.run_id, -1, -1, l.organization_id, l.flow_id, '', 'open', 0, 1, '{ANYONE_HASH}', \
                f.triggered_time, false, lower(f.triggered_by) \
              FROM live_runs l JOIN flow_runs f ON f.id = l.run_id WHERE l.phase = 'waiting'"
         );
@@ -45,6 +45,7 @@ impl MigrationTrait for Migration {
                    name text NOT NULL,
                    state text NOT NULL,
                    stage integer NOT NULL,
+                   needed integer NOT NULL,
                    audience text NOT NULL,
                    asked_at bigint NOT NULL,
                    due_at bigint,

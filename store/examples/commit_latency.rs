@@ -146,9 +146,8 @@ async fn batches(db: &Db, runs: usize, rows: u32, durable: bool) -> Result<(), F
                 rows: (0..rows)
                     .map(|row| outcome(*run, batch * rows + row))
                     .collect(),
-                attempts: Vec::new(),
-                then: Then::Hold,
                 urgent: true,
+                ..Record::default()
             },
         };
         let entries = holds.iter().map(entry).collect();

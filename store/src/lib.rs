@@ -25,4 +25,4 @@ pub use memory::{Flaw, MemoryStore};
 pub use outlet::{Outlet, outlet};
 pub use runs::NewRun;
 pub use seam::*;
-pub use sql::{SqlStore, decide_within, insert_run};
+pub use sql::{SqlStore, decide_within, insert_run, roles};

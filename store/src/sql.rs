@@ -27,6 +27,7 @@ use std::time::Duration;
 
 pub use create::insert_run;
 pub use decide::decide_within;
+pub use roles::roles;
 
 use async_trait::async_trait;
 use moka::sync::Cache;

@@ -2,7 +2,7 @@
 
 use neena_engine::Hash;
 use neena_engine::ids::OrganizationId;
-use neena_engine::run::{Decision, Refused, RunStatus, Then};
+use neena_engine::run::{Decision, Refused, RunStatus, Say, Then};
 use neena_store::Decided;
 use uuid::Uuid;
 
@@ -141,19 +141,13 @@ async fn another_organizations_run_is_not_found(world: World) {
 async fn a_vote_on_another_plan_is_stale(world: World) {
     let run = world.waiting(1, 1).await;
     let plan_hash = Some(Hash::of(b"another"));
-    let stale = Decision::Approve {
-        actor: actor(1),
-        plan_hash,
-    };
+    let stale = Decision::Approve(Say::of_run(actor(1), plan_hash));
     assert_eq!(
         refused(&world.decide(run, stale).await),
         Some(&Refused::StalePlan)
     );
     let plan_hash = Some(world.store.plan(run).await.unwrap().hash);
-    let exact = Decision::Approve {
-        actor: actor(1),
-        plan_hash,
-    };
+    let exact = Decision::Approve(Say::of_run(actor(1), plan_hash));
     assert!(matches!(
         world.decide(run, exact).await,
         Decided::Done { .. }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use neena_engine::Hash;
 use neena_engine::ids::RunId;
-use neena_engine::run::{Decision, Phase, Refused, RunStatus, Then};
+use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say, Then};
 use neena_store::{Beat, Decided, Held, StoreError, Which};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -134,10 +134,7 @@ async fn of_approve_and_reject_the_first_wins() {
 async fn an_approval_of_another_plan_never_counts() {
     race(ROUNDS, |[a, b]| async move {
         let run = a.waiting(1, 1).await;
-        let other = Decision::Approve {
-            actor: actor(1),
-            plan_hash: Some(Hash::of(b"another")),
-        };
+        let other = Decision::Approve(Say::of_run(actor(1), Some(Hash::of(b"another"))));
         let (wrong, right) =
             both(decides(a.clone(), run, other), decides(b, run, approve(2))).await;
         assert!(

@@ -121,6 +121,8 @@ pub struct Asked {
     /// The key of the gate; empty for a plan.
     pub name: String,
     pub audience: Audience,
+    /// How many approvals the stage takes that is asked.
+    pub needed: u32,
     /// E-mail, in lower case, of the requester, if they may not answer.
     pub requester: Option<String>,
     /// E-mail, in lower case, of the flow's author, if they may not answer.
@@ -140,6 +142,7 @@ impl Asked {
         let author = origin.author.as_ref();
         Asked {
             audience: ask.audience(policy),
+            needed: ask.needed(policy),
             ask,
             name: name.to_owned(),
             requester: policy
@@ -175,6 +178,12 @@ impl Ask {
     /// Who may answer now.
     pub fn audience(&self, policy: &Policy) -> Audience {
         authorize::audience(policy, self.stage as usize, self.escalated)
+    }
+
+    /// How many approvals the stage takes that is asked.
+    pub fn needed(&self, policy: &Policy) -> u32 {
+        let stage = policy.stages.get(self.stage as usize);
+        stage.map_or(1, |stage| stage.count)
     }
 
     /// The question decided: nobody is asked or reminded any more.

@@ -256,6 +256,15 @@ impl RunChange {
 }
 
 impl Change {
+    /// Whether the columns of `flow_runs` are to be written. A vote that decides nothing leaves even the reason
+    /// why the run waits.
+    pub fn touches_run(&self, facts: &Facts) -> bool {
+        let phase = |live: Option<&LiveRun>| live.map(|live| live.phase);
+        let goes_on = phase(facts.live.as_ref()) == Some(super::Phase::Parked)
+            && phase(self.live.as_ref()) != Some(super::Phase::Parked);
+        goes_on || self.run != RunChange::of(&facts.run)
+    }
+
     /// A change to `run` that keeps nothing alive and tells nobody: the starting point of others.
     fn to(run: RunChange, note: Note) -> Change {
         Change {

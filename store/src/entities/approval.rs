@@ -18,6 +18,8 @@ pub struct Model {
     /// The user.
     pub approver: Uuid,
     pub approver_email: String,
+    /// E-mail of whose place the approver took; none: their own.
+    pub stands_in_for: Option<String>,
     pub plan_hash: String,
     /// `approve` or `reject`.
     pub decision: String,

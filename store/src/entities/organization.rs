@@ -12,6 +12,8 @@ pub struct Model {
     pub external_id: String,
     pub name: String,
     pub created_at: i64,
+    /// Its policy, which every flow is laid on: JSON.
+    pub approval: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,7 +22,7 @@ impl State {
             return Verdict::fenced(entry.run);
         };
         let live = live.clone();
-        self.write(entry);
+        self.write(entry, &live);
         let mut outbox = Vec::new();
         let applied = match self.effect(entry, &live) {
             Effect::Hold => true,
@@ -109,9 +109,10 @@ impl State {
         effect(entry, &as_seen)
     }
 
-    /// Gates that were reached, and gates that are asked about no more.
-    fn write_asks(&mut self, entry: &Entry) {
-        for asked in &entry.record.asks {
+    /// Gates that were reached, unless the run was cancelled, and gates that are asked about no more.
+    fn write_asks(&mut self, entry: &Entry, live: &LiveRun) {
+        let closing = live.phase == Phase::Closing;
+        for asked in entry.record.asks.iter().filter(|_| !closing) {
             let place = (entry.run, asked.ask.subject);
             self.asks.entry(place).or_insert_with(|| asked.ask.clone());
         }
@@ -127,8 +128,8 @@ impl State {
         }
     }
 
-    fn write(&mut self, entry: &Entry) {
-        self.write_asks(entry);
+    fn write(&mut self, entry: &Entry, live: &LiveRun) {
+        self.write_asks(entry, live);
         let forgets = self.has(Flaw::OutcomesReplaced);
         for row in standing(&entry.record.rows) {
             let stored = self
@@ -171,6 +172,9 @@ impl State {
         if !self.has(Flaw::LiveRowStays) {
             self.live.remove(&entry.run);
         }
+        let place = (entry.run, AskState::Open);
+        self.asks
+            .retain(|(run, _), ask| (*run, ask.state) != place);
         if let Some(run) = self.runs.get_mut(&entry.run) {
             run.run.epoch = live.epoch;
             run.start_time = run.start_time.or(Some(entry.start(now)));

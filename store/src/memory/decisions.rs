@@ -103,7 +103,9 @@ impl State {
             Some(live) => self.live.insert(run, live.clone()),
             None => self.live.remove(&run),
         };
-        if let Some(row) = self.runs.get_mut(&run) {
+        if change.touches_run(facts)
+            && let Some(row) = self.runs.get_mut(&run)
+        {
             row.run.status = change.run.status;
             row.run.approval_status = change.run.approval_status;
             row.run.approved_hash = change.run.approved_hash;

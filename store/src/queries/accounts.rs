@@ -41,6 +41,7 @@ pub async fn organization(
         name: external.clone(),
         external_id: external.clone(),
         created_at: now.0,
+        approval: None,
     };
     organization::Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::new().do_nothing().to_owned())

@@ -204,7 +204,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
 
 /// The head of a plan, for Postgres. It reads no JSON in which anything is U+0000, as metadata may be: that
 /// is shown as U+FFFD. A backslash that is itself escaped begins no escape.
-const READABLE: &str = r"(CASE WHEN strpos(run_plans.body, '\u0000') = 0 THEN run_plans.body ELSE regexp_replace(run_plans.body, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g') END)::json";
+pub(super) const READABLE: &str = r"(CASE WHEN strpos(run_plans.body, '\u0000') = 0 THEN run_plans.body ELSE regexp_replace(run_plans.body, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g') END)::json";
 
 /// The current plan of a run.
 fn plan_of_run() -> RelationDef {

@@ -1,6 +1,6 @@
 //! What waits for people, and the votes on it.
 
-use neena_engine::approval::{Ask, AskState, Asked, Audience, Subject};
+use neena_engine::approval::{Ask, AskState, Asked, Audience, Policy, Subject};
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::run::{TaskKey, Vote, VoteKind};
 use sea_orm::{ConnectionTrait, Value};
@@ -17,9 +17,9 @@ pub(super) const ASK: &str = "s.idx, s.item, s.state, s.stage, s.asked_at, s.due
 
 /// Inserts rows of `asks`; a question that was put already stays as it is.
 static INSERT: Insert = Insert::new(
-    "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, asked_at, \
-     due_at, wake_at, escalated, tell, requester, author) VALUES",
-    16,
+    "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, needed, audience, \
+     asked_at, due_at, wake_at, escalated, tell, requester, author) VALUES",
+    17,
     "ON CONFLICT (run_id, idx, item) DO NOTHING",
 );
 
@@ -53,7 +53,7 @@ pub(super) async fn put(
     (run, organization, flow): (RunId, OrganizationId, FlowId),
     asked: &[Asked],
 ) -> Res<()> {
-    let mut values: Vec<Value> = Vec::with_capacity(asked.len() * 16);
+    let mut values: Vec<Value> = Vec::with_capacity(asked.len() * 17);
     for one in asked {
         let (index, item) = place(one.ask.subject);
         name_audience(connection, organization, &one.audience).await?;
@@ -66,6 +66,7 @@ pub(super) async fn put(
             one.name.clone().into(),
             one.ask.state.as_str().into(),
             small(one.ask.stage),
+            small(one.needed),
             one.audience.hash().to_string().into(),
             one.ask.asked_at.0.into(),
             time(one.ask.due_at),
@@ -108,20 +109,22 @@ async fn name_audience(
     Ok(())
 }
 
-/// Writes what became of a question. `audience`: who is asked now.
+/// Writes what became of a question, of which `policy` says who is asked now.
 pub(super) async fn write(
     connection: &impl ConnectionTrait,
     (run, organization): (RunId, OrganizationId),
     ask: &Ask,
-    audience: &Audience,
+    policy: &Policy,
 ) -> Res<()> {
+    let audience = ask.audience(policy);
     if ask.state == AskState::Open {
-        name_audience(connection, organization, audience).await?;
+        name_audience(connection, organization, &audience).await?;
     }
     let sql = "UPDATE asks SET state = $1, stage = $2, audience = $3, asked_at = $4, due_at = $5, wake_at = $6, \
-         escalated = $7, tell = $8, answer = $9, reason = $10 WHERE run_id = $11 AND idx = $12 AND item = $13";
+         escalated = $7, tell = $8, answer = $9, reason = $10, needed = $11 \
+         WHERE run_id = $12 AND idx = $13 AND item = $14";
     let (index, item) = place(ask.subject);
-    let values: [Value; 13] = [
+    let values: [Value; 14] = [
         ask.state.as_str().into(),
         small(ask.stage),
         audience.hash().to_string().into(),
@@ -132,6 +135,7 @@ pub(super) async fn write(
         ask.tell.map(|tell| tell.as_str()).into(),
         text(ask.answer.as_ref()),
         ask.reason.clone().into(),
+        small(ask.needed(policy)),
         run.0.into(),
         index.into(),
         item.into(),

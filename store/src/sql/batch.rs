@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use moka::sync::Cache;
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
-use neena_engine::run::LiveRun;
+use neena_engine::run::{LiveRun, Phase};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
@@ -119,11 +119,11 @@ async fn write_rows(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> R
     Ok(())
 }
 
-/// Gates that were reached, and gates that are asked about no more.
+/// Gates that were reached, unless the run was cancelled, and gates that are asked about no more.
 async fn write_asks(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
     for (entry, live) in held {
         let record = &entry.record;
-        if !record.asks.is_empty() {
+        if !record.asks.is_empty() && live.phase != Phase::Closing {
             let about = (entry.run, live.organization, live.flow);
             asks::put(connection, about, &record.asks).await?;
         }

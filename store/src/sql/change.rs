@@ -27,7 +27,7 @@ impl Logged {
         connection: &impl ConnectionTrait,
         deciding: &Deciding,
         facts: &Facts,
-        note: &Note,
+        (id, note): (Uuid, &Note),
     ) -> Res<()> {
         let about = About {
             organization: deciding.organization.0,
@@ -36,7 +36,7 @@ impl Logged {
             gate: self.gate.clone(),
         };
         let actor = deciding.decision.actor();
-        log::write(connection, self.ids.decision, about, actor, note, self.now).await
+        log::write(connection, id, about, actor, note, self.now).await
     }
 }
 
@@ -52,18 +52,19 @@ pub(super) async fn apply(
     let (ids, now) = (logged.ids, logged.now);
     if !write_live(connection, run, facts.live.as_ref(), change.live.as_ref()).await? {
         // Another retry put its row in first: maybe an earlier try of this one.
-        let read = read(connection, deciding).await?;
-        if read.is_some_and(|read| read.decision == Some(ids.decision)) {
+        let read = read(connection, deciding, ids).await?;
+        if read.is_some_and(|read| read.landed) {
             return landed(connection, change.live, ids).await;
         }
         return Ok(Decided::Refused(Refused::Conflict(
             "The flow run has not ended yet".to_owned(),
         )));
     }
-    write_run(connection, run, &change, ids.decision).await?;
-    logged
-        .write(connection, deciding, facts, &change.note)
-        .await?;
+    if change.touches_run(facts) {
+        write_run(connection, run, &change).await?;
+    }
+    let entry = (ids.decision, &change.note);
+    logged.write(connection, deciding, facts, entry).await?;
     if let (Some(vote), Some(actor)) = (&change.vote, deciding.decision.actor()) {
         let said = Said {
             id: ids.vote,
@@ -77,8 +78,7 @@ pub(super) async fn apply(
     }
     match (&change.ask, &facts.policy) {
         (AskChange::Write(ask), Some(policy)) => {
-            let audience = ask.audience(policy);
-            asks::write(connection, (run, deciding.organization), ask, &audience).await?;
+            asks::write(connection, (run, deciding.organization), ask, policy).await?;
         }
         (AskChange::Write(_) | AskChange::Keep, _) => {}
         (AskChange::Drop, _) => {
@@ -156,19 +156,17 @@ async fn write_run(
     connection: &impl ConnectionTrait,
     run: RunId,
     change: &Change,
-    decision: Uuid,
 ) -> Res<()> {
     let after = &change.run;
     let sql = "UPDATE flow_runs SET status = $1, approval_status = $2, approved_hash = $3, round = $4, \
-         end_time = $5, reason = $6, decision = $7 WHERE id = $8";
-    let values: [Value; 8] = [
+         end_time = $5, reason = $6 WHERE id = $7";
+    let values: [Value; 7] = [
         after.status.as_str().into(),
         after.approval_status.map(|status| status.as_str()).into(),
         after.approved_hash.map(|hash| hash.to_string()).into(),
         small(after.round),
         time(after.end_time),
         after.reason.as_ref().map(ToString::to_string).into(),
-        decision.into(),
         run.0.into(),
     ];
     execute(connection, sql, values).await?;

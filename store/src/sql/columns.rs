@@ -206,6 +206,7 @@ pub(super) struct Asks {
     item: Vec<i64>,
     name: Vec<String>,
     stage: Vec<i32>,
+    needed: Vec<i32>,
     audience: Vec<String>,
     body: Vec<String>,
     asked_at: Vec<i64>,
@@ -221,7 +222,12 @@ pub(super) struct Asks {
 
 impl Asks {
     pub(super) fn extend(&mut self, entry: &Entry) {
+        let withdrawn = &entry.record.withdrawn;
         for one in &entry.record.asks {
+            // The parts of one statement do not see each other: what goes at once is not written at all.
+            if matches!(one.ask.subject, Subject::Gate(key) if withdrawn.contains(&key)) {
+                continue;
+            }
             let (index, item) = place(one.ask.subject);
             self.run.push(entry.run.0);
             self.index.push(index);
@@ -229,6 +235,8 @@ impl Asks {
             self.name.push(one.name.clone());
             self.stage
                 .push(i32::try_from(one.ask.stage).unwrap_or(i32::MAX));
+            self.needed
+                .push(i32::try_from(one.needed).unwrap_or(i32::MAX));
             self.audience.push(one.audience.hash().to_string());
             self.body
                 .push(serde_json::to_string(&one.audience).unwrap_or_default());
@@ -240,7 +248,7 @@ impl Asks {
                 .push(one.requester.clone().unwrap_or_default());
             self.author.push(one.author.clone());
         }
-        for gate in &entry.record.withdrawn {
+        for gate in withdrawn {
             let (index, item) = place(Subject::Gate(*gate));
             self.withdrawn_run.push(entry.run.0);
             self.withdrawn_index.push(index);
@@ -255,6 +263,7 @@ impl Asks {
             .bind(&self.item)
             .bind(&self.name)
             .bind(&self.stage)
+            .bind(&self.needed)
             .bind(&self.audience)
             .bind(&self.body)
             .bind(&self.asked_at)

@@ -48,33 +48,39 @@ attempts AS (
       JOIN fence f ON f.run_id = v.run_id JOIN flow_runs r ON r.id = v.run_id
     ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING
 ),
--- Gates that were reached, and whom they ask.
+-- Gates that were reached, and whom they ask; nobody once the run was cancelled.
 reached AS MATERIALIZED (
-  SELECT f.run_id, v.idx, v.item, f.organization_id, l.flow_id, v.name, v.stage, v.audience, v.body, v.asked_at,
+  SELECT f.run_id, v.idx, v.item, f.organization_id, l.flow_id, v.name, v.stage, v.needed, v.audience, v.body, v.asked_at,
       v.due_at, v.wake_at, v.tell, v.requester, v.author
-    FROM unnest($37::uuid[], $38::int8[], $39::int8[], $40::text[], $41::int4[], $42::text[], $43::text[],
-        $44::int8[], $45::int8[], $46::int8[], $47::text[], $48::text[], $49::text[])
-      v (run_id, idx, item, name, stage, audience, body, asked_at, due_at, wake_at, tell, requester, author)
-    JOIN fence f ON f.run_id = v.run_id JOIN live_runs l ON l.run_id = v.run_id
+    FROM unnest($37::uuid[], $38::int8[], $39::int8[], $40::text[], $41::int4[], $42::int4[], $43::text[],
+        $44::text[], $45::int8[], $46::int8[], $47::int8[], $48::text[], $49::text[], $50::text[])
+      v (run_id, idx, item, name, stage, needed, audience, body, asked_at, due_at, wake_at, tell, requester, author)
+    JOIN fence f ON f.run_id = v.run_id AND f.phase <> 'closing' JOIN live_runs l ON l.run_id = v.run_id
 ),
+-- In one order, so that batches which name the same audiences do not wait for each other in a circle.
 audience AS (
   INSERT INTO audiences (organization_id, hash, body)
     SELECT DISTINCT r.organization_id, r.audience, r.body FROM reached r
       WHERE NOT EXISTS (SELECT 1 FROM audiences a WHERE a.organization_id = r.organization_id AND a.hash = r.audience)
+      ORDER BY 1, 2
     ON CONFLICT (organization_id, hash) DO NOTHING
 ),
 asks AS (
-  INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, asked_at, due_at,
+  INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, needed, audience, asked_at, due_at,
       wake_at, escalated, tell, requester, author)
-    SELECT run_id, idx, item, organization_id, flow_id, name, 'open', stage, audience, asked_at, due_at, wake_at,
+    SELECT run_id, idx, item, organization_id, flow_id, name, 'open', stage, needed, audience, asked_at, due_at, wake_at,
         false, tell, requester, author
       FROM reached
     ON CONFLICT (run_id, idx, item) DO NOTHING
 ),
 -- Gates that are asked about no more.
 withdrawn AS (
-  DELETE FROM asks a USING unnest($50::uuid[], $51::int8[], $52::int8[]) v (run_id, idx, item), fence f
+  DELETE FROM asks a USING unnest($51::uuid[], $52::int8[], $53::int8[]) v (run_id, idx, item), fence f
     WHERE f.run_id = v.run_id AND a.run_id = v.run_id AND a.idx = v.idx AND a.item = v.item AND a.state = 'open'
+),
+-- A run that is over asks nobody.
+silenced AS (
+  DELETE FROM asks a USING ended e WHERE a.run_id = e.run_id AND a.state = 'open'
 ),
 -- Parks it, gives it back, or notes that this claim got somewhere.
 live AS (

@@ -33,7 +33,10 @@ pub async fn decide_within(
 /// the first by them.
 #[derive(Clone, Copy)]
 pub(super) struct Ids {
+    /// Its entry in the decision log.
     pub(super) decision: Uuid,
+    /// The entry that it was refused: an earlier try may have been, and this one not.
+    pub(super) refusal: Uuid,
     pub(super) vote: Uuid,
     pub(super) message: Uuid,
 }
@@ -42,6 +45,7 @@ impl Ids {
     pub(super) fn new() -> Ids {
         Ids {
             decision: Uuid::now_v7(),
+            refusal: Uuid::now_v7(),
             vote: Uuid::now_v7(),
             message: Uuid::now_v7(),
         }
@@ -112,10 +116,10 @@ pub(super) async fn decide(
     ids: Ids,
 ) -> Res<Decided> {
     let live = lock(connection, &deciding).await?;
-    let Some(read) = read(connection, &deciding).await? else {
+    let Some(read) = read(connection, &deciding, ids).await? else {
         return Ok(Decided::NotFound);
     };
-    if read.decision == Some(ids.decision) {
+    if read.landed {
         return landed(connection, live, ids).await;
     }
     let Read {
@@ -155,7 +159,8 @@ pub(super) async fn decide(
         Err(Refused::AlreadySo) => Ok(Decided::AlreadySo),
         Err(refused) => {
             if let Some(note) = Note::refused(&facts, &deciding.decision, &refused) {
-                logged.write(connection, &deciding, &facts, &note).await?;
+                let entry = (ids.refusal, &note);
+                logged.write(connection, &deciding, &facts, entry).await?;
             }
             Ok(Decided::Refused(refused))
         }
@@ -202,8 +207,8 @@ fn row_lock(connection: &impl ConnectionTrait) -> &'static str {
 pub(super) struct Read {
     run: Final,
     flow: FlowId,
-    /// The last decision about the run.
-    pub(super) decision: Option<Uuid>,
+    /// Whether an earlier try of this decision was written.
+    pub(super) landed: bool,
     ask: Option<Ask>,
     votes: Vec<Vote>,
     /// The clock, after the lock.
@@ -214,11 +219,13 @@ pub(super) struct Read {
 pub(super) async fn read(
     connection: &impl ConnectionTrait,
     deciding: &Deciding,
+    ids: Ids,
 ) -> Res<Option<Read>> {
     let sql = format!(
         "SELECT {}, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, f.epoch, \
-           f.round, f.decision, {ASK}, {VOTE} \
-         FROM flow_runs f LEFT JOIN asks s ON s.run_id = f.id AND s.idx = $3 AND s.item = $4 \
+           f.round, d.id, {ASK}, {VOTE} \
+         FROM flow_runs f LEFT JOIN decisions d ON d.id = $5 \
+           LEFT JOIN asks s ON s.run_id = f.id AND s.idx = $3 AND s.item = $4 \
            LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = $3 AND a.item = $4 AND a.plan_hash = f.plan_hash \
          WHERE f.id = $1 AND f.organization_id = $2 ORDER BY a.at, a.id",
         crate::db::clock(connection),
@@ -229,6 +236,7 @@ pub(super) async fn read(
         deciding.organization.0.into(),
         index.into(),
         item.into(),
+        ids.decision.into(),
     ];
     let mut read: Option<Read> = None;
     for row in all(connection, sql, values).await? {
@@ -246,13 +254,13 @@ pub(super) async fn read(
             epoch: row.get()?,
             round: row.small()?,
         };
-        let decision = row.get()?;
+        let landed = row.maybe_id::<Uuid>()?.is_some();
         let ask = ask(&mut row)?;
         let vote = vote(&mut row)?;
         read.get_or_insert_with(|| Read {
             run,
             flow,
-            decision,
+            landed,
             ask,
             votes: Vec::new(),
             now,

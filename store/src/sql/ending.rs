@@ -63,6 +63,12 @@ pub(super) async fn end_all(
     let ids: Vec<Uuid> = ended.iter().map(|end| end.run.0).collect();
     for list in lists(&ids, 1) {
         let sql = format!("DELETE FROM live_runs WHERE run_id IN ({})", list.places);
+        execute(connection, sql, list.ids.clone()).await?;
+        // A run that is over asks nobody.
+        let sql = format!(
+            "DELETE FROM asks WHERE run_id IN ({}) AND state = 'open'",
+            list.places
+        );
         execute(connection, sql, list.ids).await?;
     }
     for end in &ended {

@@ -19,7 +19,7 @@ pub(super) struct About {
     pub(super) gate: Option<String>,
 }
 
-/// Adds an entry. `actor`: who decided; none: time did.
+/// Adds an entry, unless an earlier try of the same decision has. `actor`: who decided; none: time did.
 pub(super) async fn write(
     connection: &impl ConnectionTrait,
     id: Uuid,
@@ -30,7 +30,8 @@ pub(super) async fn write(
 ) -> Res<()> {
     let sql = "INSERT INTO decisions (id, organization_id, run_id, idx, item, gate, what, actor, actor_email, \
            stands_in_for, way, plan_hash, stage, comment, result, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         ON CONFLICT (id) DO NOTHING";
     let place = match note.subject {
         Subject::Run => None,
         gate => Some(place(gate)),

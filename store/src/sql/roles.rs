@@ -22,6 +22,16 @@ pub(super) async fn of(
     if !audiences().any(|audience| !audience.users.is_empty() || !audience.groups.is_empty()) {
         return Ok(Roles::default());
     }
+    roles(connection, organization, email, now).await
+}
+
+/// All that somebody is in an organization: their groups, and whose places they may take at `now`.
+pub async fn roles(
+    connection: &impl ConnectionTrait,
+    organization: OrganizationId,
+    email: &str,
+    now: Micros,
+) -> Res<Roles> {
     let email = email.to_lowercase();
     let mut roles = Roles {
         groups: groups(connection, organization, &email).await?,

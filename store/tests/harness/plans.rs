@@ -4,18 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use neena_engine::Hash;
+use neena_engine::approval::Policy;
 use neena_engine::flow::{Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy,
+    Arguments, Gate, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy,
 };
 use serde_json::Map;
 use uuid::Uuid;
 
 /// A plan of `tasks` tasks that takes `quorum` approvals.
 pub fn plan(organization: Uuid, tasks: u32, quorum: u32) -> Arc<Plan> {
+    plan_with(organization, tasks, Policy::quorum(quorum), &[])
+}
+
+/// A plan of `tasks` tasks that asks as `policy` says, with gates before some of them.
+pub fn plan_with(
+    organization: Uuid,
+    tasks: u32,
+    policy: Policy,
+    gates: &[(u32, Policy)],
+) -> Arc<Plan> {
+    let mut operations: Vec<Operation> = (0..tasks).map(operation).collect();
+    for (index, policy) in gates {
+        operations[*index as usize].approval = Some(Gate {
+            policy: policy.clone(),
+            input: None,
+        });
+    }
     let body = GraphBody {
         v: PLAN_V,
-        operations: (0..tasks).map(operation).collect(),
+        operations,
         edges: Vec::new(),
         on_failure: OnFailure::Continue,
         timeout_ms: Some(60_000),
@@ -34,7 +52,9 @@ pub fn plan(organization: Uuid, tasks: u32, quorum: u32) -> Arc<Plan> {
             metadata: Map::new().into(),
         },
         triggered_by: "someone@example.com".into(),
-        policy: Policy { count: quorum },
+        requester: None,
+        author: None,
+        policy,
     };
     let hash = Hash::of(head.text().unwrap().as_bytes());
     Arc::new(Plan { hash, head, graph })
@@ -58,5 +78,6 @@ fn operation(index: u32) -> Operation {
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry::NONE,
         timeout_ms: None,
+        approval: None,
     }
 }

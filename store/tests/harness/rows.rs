@@ -64,8 +64,8 @@ pub fn then(rows: Vec<TaskRow>, then: Then) -> Record {
     Record {
         seq: 1,
         rows,
-        attempts: Vec::new(),
         then,
         urgent: true,
+        ..Record::default()
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::Micros;
+use neena_engine::approval::Ask;
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::History;
 use neena_store::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, StoreError,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res, Store, StoreError,
     Verdict, Which, WorkerCard,
 };
 use tokio::sync::Semaphore;
@@ -147,6 +148,14 @@ impl Store for Scripted {
 
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {
         self.inner.decide(deciding).await
+    }
+
+    async fn gates(&self, run: RunId) -> Res<Vec<Ask>> {
+        self.inner.gates(run).await
+    }
+
+    async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>> {
+        self.inner.lapsed(limit).await
     }
 
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {

@@ -1,7 +1,8 @@
 //! People, decisions, claims and ends, in few words.
 
 use neena_engine::ids::{ClaimId, UserId, WorkerId};
-use neena_engine::run::{Actor, Decision, Ending, Record, RunStatus, Then};
+use neena_engine::plan::PLAN_V;
+use neena_engine::run::{Actor, Decision, Ending, Record, RunStatus, Say, Then};
 use neena_store::{Claim, Entry, Held, Message};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ pub fn claim(worker: WorkerId) -> Claim {
     Claim {
         worker,
         id: ClaimId(Uuid::now_v7()),
-        plan_v: 1,
+        plan_v: PLAN_V,
         suspect: true,
     }
 }
@@ -29,22 +30,17 @@ pub fn actor(name: u128) -> Actor {
     Actor {
         user: UserId(Uuid::from_u128(name)),
         email: format!("{name}@example.com"),
+        permissions: vec!["approve".into()],
         way: "rest",
     }
 }
 
 pub fn approve(name: u128) -> Decision {
-    Decision::Approve {
-        actor: actor(name),
-        plan_hash: None,
-    }
+    Decision::Approve(Say::of_run(actor(name), None))
 }
 
 pub fn reject(name: u128) -> Decision {
-    Decision::Reject {
-        actor: actor(name),
-        plan_hash: None,
-    }
+    Decision::Reject(Say::of_run(actor(name), None))
 }
 
 pub fn cancel(name: u128) -> Decision {

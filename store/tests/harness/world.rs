@@ -214,19 +214,14 @@ impl World {
             .unwrap()
     }
 
-    pub fn deciding(&self, run: RunId, decision: Decision) -> Deciding {
-        let actor = match &decision {
-            Decision::Approve { actor, .. }
-            | Decision::Reject { actor, .. }
-            | Decision::Cancel { actor }
-            | Decision::Retry { actor } => actor.clone(),
-        };
+    pub fn deciding(&self, run: RunId, mut decision: Decision) -> Deciding {
+        if let Decision::Approve(say) | Decision::Reject(say) = &mut decision {
+            say.comment = Some("as tested".into());
+        }
         Deciding {
             run,
             organization: self.organization,
             decision,
-            actor,
-            comment: Some("as tested".into()),
             code_current: true,
         }
     }

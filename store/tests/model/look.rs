@@ -63,7 +63,7 @@ pub async fn memory(store: &MemoryStore, runs: &[RunId]) -> Seen {
                 priority: live.priority,
                 plan_hash: live.plan_hash.to_string(),
                 approved_hash: live.approved_hash.map(|hash| hash.to_string()),
-                plan_v: 1,
+                plan_v: 2,
             };
             seen.live.insert(run, of_live(row));
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
-use neena_engine::run::{Attempt, Decision, LiveRun, TaskKey};
+use neena_engine::plan::PLAN_V;
+use neena_engine::run::{Attempt, Decision, LiveRun, Say, TaskKey};
 use neena_engine::{Hash, Json};
 use neena_store::{
     Batch, Beat, Claim, Decided, Entry, Held, Message, StoreError, Verdict, Which, WorkerCard,
@@ -232,8 +233,8 @@ impl Subject {
         };
         let actor = actor(*who);
         let decision = match what {
-            What::Approve => Decision::Approve { actor, plan_hash },
-            What::Reject => Decision::Reject { actor, plan_hash },
+            What::Approve => Decision::Approve(Say::of_run(actor, plan_hash)),
+            What::Reject => Decision::Reject(Say::of_run(actor, plan_hash)),
             What::Cancel => Decision::Cancel { actor },
             What::Retry => Decision::Retry { actor },
         };
@@ -255,7 +256,7 @@ impl Subject {
         let claim = Claim {
             worker,
             id: ClaimId(self.id(2, number)),
-            plan_v: 1,
+            plan_v: PLAN_V,
             suspect,
         };
         let held = match of.1.map(|run| pick(&self.runs, run)) {
