@@ -46,7 +46,10 @@ pub(crate) struct Drive {
     held: Held,
     plan: Arc<Plan>,
     run: Run,
+    /// The state of the inbox this driver has looked into; nothing is parked or ended on an older one.
     seen: i64,
+    /// Whether people are asked within this run.
+    gated: bool,
     notes: mpsc::Receiver<Note>,
     sender: mpsc::Sender<Note>,
     events: VecDeque<Event>,
@@ -94,6 +97,7 @@ impl Drive {
         Drive {
             shared,
             seen: held.inbox_seq,
+            gated: gated(&plan),
             plan,
             run,
             held,
@@ -212,6 +216,7 @@ impl Drive {
                         }
                     }
                     Command::WakeAt(due) => self.wake = Some(self.shared.clock.instant(due)),
+                    Command::Look => self.look_again = true,
                 }
             }
             handled += 1;
@@ -231,6 +236,8 @@ impl Drive {
         self.progressed |= record.rows.iter().any(|row| row.status.is_outcome());
         self.record.rows.extend(record.rows);
         self.record.attempts.extend(record.attempts);
+        self.record.asks.extend(record.asks);
+        self.record.withdrawn.extend(record.withdrawn);
         self.record.urgent |= record.urgent;
         if record.then != Then::Hold {
             self.last = Some(record.seq);
@@ -355,7 +362,7 @@ impl Drive {
             self.last = None;
             self.handed_back = false;
         }
-        if verdict.inbox_seq > self.seen && self.gated() {
+        if verdict.inbox_seq > self.seen && self.gated {
             // Maybe a gate was decided, of which the verdict tells nothing: look, and only then it was seen.
             self.look_again = true;
         } else {
@@ -378,8 +385,11 @@ impl Drive {
             });
         } else {
             // A signal came before the park for missing code. A cancel needs no code; anything else
-            // finds the run parked again, or its code here.
-            self.claim(standing);
+            // finds the run parked again, or its code here. What is known of its gates is as old as `seen`.
+            self.claim(Standing {
+                inbox_seq: self.seen,
+                ..standing
+            });
         }
         None
     }
@@ -408,7 +418,7 @@ impl Drive {
                     inbox_seq: held.inbox_seq,
                 };
                 // After the live row: what is decided later moves its number again.
-                let asks = match self.gated() {
+                let asks = match self.gated {
                     true => self.shared.store.gates(self.held.run).await,
                     false => Ok(Vec::new()),
                 };
@@ -423,7 +433,7 @@ impl Drive {
             }
             Ok(None) if self.last.is_some() => None,
             Ok(None) => Some(Over::Lost),
-            // The next beat finds the signal again.
+            // Not seen: the next beat finds the signal again.
             Err(error) => {
                 debug!(%error, "could not look at the run again");
                 None
@@ -431,18 +441,16 @@ impl Drive {
         }
     }
 
-    /// Whether people are asked within this run.
-    fn gated(&self) -> bool {
-        let operations = &self.plan.graph.body().operations;
-        operations
-            .iter()
-            .any(|operation| operation.approval.is_some())
-    }
-
     fn saw(&mut self, inbox_seq: i64) {
         self.seen = self.seen.max(inbox_seq);
         self.shared.held.saw(self.held.run, self.seen);
     }
+}
+
+/// Whether people are asked within a run of this plan.
+fn gated(plan: &Plan) -> bool {
+    let mut operations = plan.graph.body().operations.iter();
+    operations.any(|operation| operation.approval.is_some())
 }
 
 fn event(ended: Ended) -> Event {

@@ -34,7 +34,8 @@ impl Weight {
             Then::Close { body } => body.len(),
             _ => 0,
         };
-        let rows = record.rows.len() + record.attempts.len();
+        let rows =
+            record.rows.len() + record.attempts.len() + record.asks.len() + record.withdrawn.len();
         Weight {
             rows: rows + usize::from(record.then != Then::Hold || rows == 0),
             bytes: record.rows.iter().map(bytes).sum::<usize>() + attempts.sum::<usize>() + body,

@@ -64,6 +64,8 @@ impl Part {
             merged.seq = pushed.record.seq;
             merged.rows.extend_from_slice(&pushed.record.rows);
             merged.attempts.extend_from_slice(&pushed.record.attempts);
+            merged.asks.extend_from_slice(&pushed.record.asks);
+            merged.withdrawn.extend_from_slice(&pushed.record.withdrawn);
             merged.then = pushed.record.then.clone();
         }
         merged.rows = standing(&merged.rows).into_iter().cloned().collect();

@@ -140,13 +140,23 @@ impl Queues {
         for record in before.chain([&entry.record]) {
             again.rows.extend_from_slice(&record.rows);
             again.attempts.extend_from_slice(&record.attempts);
+            again.asks.extend_from_slice(&record.asks);
+            again.withdrawn.extend_from_slice(&record.withdrawn);
         }
         again.rows = standing(&again.rows).into_iter().cloned().collect();
-        let Record { rows, attempts, .. } = again;
+        let Record {
+            rows,
+            attempts,
+            asks,
+            withdrawn,
+            ..
+        } = again;
         Entry {
             record: Record {
                 rows,
                 attempts,
+                asks,
+                withdrawn,
                 ..entry.record
             },
             ..entry
