@@ -1,6 +1,9 @@
 //! Drives one claimed run: feeds the pure engine with what happens and does what it says.
 
 mod hand_back;
+mod judged;
+mod look;
+mod record;
 mod unhosted;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,11 +12,11 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use neena_engine::plan::{Operation, Plan};
-use neena_engine::run::{Command, Event, History, Record, Run, Standing, Start, TaskKey, Then};
-use neena_store::{Entry, Held, Pending, StoreError, Verdict};
+use neena_engine::run::{Command, Event, History, Record, Run, Standing, Start, TaskKey};
+use neena_store::{Held, Pending};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, debug, info};
 
 use crate::Shared;
 use crate::attempt::{self, Attempt, Ended, Task};
@@ -97,7 +100,7 @@ impl Drive {
         Drive {
             shared,
             seen: held.inbox_seq,
-            gated: gated(&plan),
+            gated: look::gated(&plan),
             plan,
             run,
             held,
@@ -230,43 +233,6 @@ impl Drive {
         }
     }
 
-    /// Adds a record to the one being gathered: rows in order, the last `then` and number.
-    fn gather(&mut self, record: Record) {
-        self.record.seq = record.seq;
-        self.progressed |= record.rows.iter().any(|row| row.status.is_outcome());
-        self.record.rows.extend(record.rows);
-        self.record.attempts.extend(record.attempts);
-        self.record.asks.extend(record.asks);
-        self.record.withdrawn.extend(record.withdrawn);
-        self.record.urgent |= record.urgent;
-        if record.then != Then::Hold {
-            self.last = Some(record.seq);
-            self.yields = record.then == Then::Yield;
-            self.record.then = record.then;
-        }
-    }
-
-    /// Hands what was gathered to the journal.
-    async fn flush(&mut self) -> Option<Over> {
-        if self.record == Record::default() {
-            return None;
-        }
-        let record = std::mem::take(&mut self.record);
-        let entry = Entry {
-            run: self.held.run,
-            claim: self.held.claim,
-            seen: self.seen,
-            record,
-        };
-        match self.shared.journal.push(entry).await {
-            Ok(pending) => {
-                self.verdicts.push_back(pending);
-                None
-            }
-            Err(_) => Some(Over::Lost),
-        }
-    }
-
     fn start(&mut self, start: Start) {
         let operation = self.plan.graph.operation(start.position).clone();
         let key = start.key;
@@ -334,123 +300,6 @@ impl Drive {
         }
         self.events.push_back(event(ended));
     }
-
-    /// Takes the journal's answer.
-    fn judged(&mut self, (seq, verdict): (u64, Result<Verdict, StoreError>)) -> Option<Over> {
-        let verdict = match verdict {
-            Ok(verdict) => verdict,
-            Err(StoreError::Refused(why)) => {
-                warn!(%why, "the database refused a record of this run");
-                if std::mem::replace(&mut self.refused, true) {
-                    // Not even its end can be written: the next owner may have more luck.
-                    return Some(Over::Lost);
-                }
-                self.last = None;
-                self.events.push_back(Event::Unstorable);
-                return None;
-            }
-            // The journal answers nothing else but at its end.
-            Err(_) => return Some(Over::Lost),
-        };
-        if !verdict.held {
-            return Some(Over::Lost);
-        }
-        if self.last == Some(seq) {
-            if verdict.applied {
-                return Some(Over::Settled);
-            }
-            self.last = None;
-            self.handed_back = false;
-        }
-        if verdict.inbox_seq > self.seen && self.gated {
-            // Maybe a gate was decided, of which the verdict tells nothing: look, and only then it was seen.
-            self.look_again = true;
-        } else {
-            self.saw(verdict.inbox_seq);
-        }
-        if self.held.suspect() && self.progressed {
-            self.shared.held.clear(self.held.run, self.held.claim);
-            self.shared.cleared.notify_one();
-        }
-        let standing = Standing {
-            phase: verdict.phase,
-            intent: verdict.intent,
-            inbox_seq: verdict.inbox_seq,
-        };
-        if self.claimed {
-            self.events.push_back(Event::Recorded {
-                seq,
-                standing,
-                applied: verdict.applied,
-            });
-        } else {
-            // A signal came before the park for missing code. A cancel needs no code; anything else
-            // finds the run parked again, or its code here. What is known of its gates is as old as `seen`.
-            self.claim(Standing {
-                inbox_seq: self.seen,
-                ..standing
-            });
-        }
-        None
-    }
-
-    /// Tells the engine of the claim.
-    fn claim(&mut self, standing: Standing) {
-        self.claimed = true;
-        self.events.push_back(if self.held.claims >= CONDEMNED_AT {
-            Event::Condemned
-        } else {
-            Event::Claimed(standing)
-        });
-    }
-
-    async fn look(&mut self) -> Option<Over> {
-        match self
-            .shared
-            .store
-            .reread(self.held.run, self.held.claim)
-            .await
-        {
-            Ok(Some(held)) => {
-                let standing = Standing {
-                    phase: held.phase,
-                    intent: held.intent,
-                    inbox_seq: held.inbox_seq,
-                };
-                // After the live row: what is decided later moves its number again.
-                let asks = match self.gated {
-                    true => self.shared.store.gates(self.held.run).await,
-                    false => Ok(Vec::new()),
-                };
-                match asks {
-                    Ok(asks) => {
-                        self.saw(held.inbox_seq);
-                        self.events.push_back(Event::Signalled { standing, asks });
-                    }
-                    Err(error) => debug!(%error, "could not look at the gates of the run"),
-                }
-                None
-            }
-            Ok(None) if self.last.is_some() => None,
-            Ok(None) => Some(Over::Lost),
-            // Not seen: the next beat finds the signal again.
-            Err(error) => {
-                debug!(%error, "could not look at the run again");
-                None
-            }
-        }
-    }
-
-    fn saw(&mut self, inbox_seq: i64) {
-        self.seen = self.seen.max(inbox_seq);
-        self.shared.held.saw(self.held.run, self.seen);
-    }
-}
-
-/// Whether people are asked within a run of this plan.
-fn gated(plan: &Plan) -> bool {
-    let mut operations = plan.graph.body().operations.iter();
-    operations.any(|operation| operation.approval.is_some())
 }
 
 fn event(ended: Ended) -> Event {
