@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use neena_engine::approval::Policy;
+use neena_engine::approval::{OnExpiry, Policy};
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::RunId;
-use neena_engine::plan::Operation;
-use neena_engine::plan::{Arguments, Graph, GraphBody, Head, PLAN_V, Plan, RequestCopy};
+use neena_engine::plan::{
+    Arguments, Gate, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy,
+};
 use proptest::prelude::*;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// What a task does, attempt by attempt: fails so often, then succeeds.
@@ -25,6 +26,36 @@ pub struct Node {
     pub when: bool,
     /// Inputs, as offsets backwards; those that fall off the start are left out.
     pub inputs: Vec<usize>,
+    /// Its gate, and what becomes of it.
+    pub gate: Option<People>,
+}
+
+/// What people do at a gate, whenever they come to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum People {
+    /// So many approve, as many as it takes.
+    Approve(u32),
+    Reject,
+    /// Nobody answers in time.
+    Silent(OnExpiry),
+}
+
+impl People {
+    /// How long may be answered where nobody does, and when that is said.
+    const EXPIRES_MS: u64 = 3_600_000;
+
+    pub fn policy(self) -> Policy {
+        match self {
+            People::Approve(count) => Policy::quorum(count),
+            People::Reject => Policy::quorum(2),
+            People::Silent(on_expiry) => Policy {
+                expires_in_ms: Some(People::EXPIRES_MS),
+                remind_before_ms: vec![People::EXPIRES_MS / 2],
+                on_expiry,
+                ..Policy::quorum(1)
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +95,23 @@ fn node(mood: Mood) -> impl Strategy<Value = Node> {
         1 => Just(TriggerRule::AnySuccess),
         1 => Just(TriggerRule::NoneFailed),
     ];
+    let gate = match mood {
+        Mood::Healthy => prop_oneof![
+            12 => Just(None),
+            2 => (1u32..3).prop_map(|count| Some(People::Approve(count))),
+            1 => Just(Some(People::Silent(OnExpiry::Approve))),
+        ]
+        .boxed(),
+        Mood::Faulty => prop_oneof![
+            24 => Just(None),
+            4 => (1u32..3).prop_map(|count| Some(People::Approve(count))),
+            1 => Just(Some(People::Silent(OnExpiry::Approve))),
+            1 => Just(Some(People::Silent(OnExpiry::Reject))),
+            1 => Just(Some(People::Silent(OnExpiry::Escalate))),
+            1 => Just(Some(People::Reject)),
+        ]
+        .boxed(),
+    };
     let fatal = if mood == Mood::Faulty { 0.1 } else { 0.0 };
     (
         prop::bool::ANY,
@@ -74,9 +122,10 @@ fn node(mood: Mood) -> impl Strategy<Value = Node> {
         rule,
         prop::bool::weighted(0.9),
         prop::collection::vec(1usize..12, 0..4),
+        gate,
     )
         .prop_map(
-            move |(pure, repeatable, failures, fatal, delay_ms, rule, when, inputs)| Node {
+            move |(pure, repeatable, failures, fatal, delay_ms, rule, when, inputs, gate)| Node {
                 pure,
                 repeatable,
                 failures,
@@ -86,6 +135,7 @@ fn node(mood: Mood) -> impl Strategy<Value = Node> {
                 rule,
                 when,
                 inputs,
+                gate,
             },
         )
 }
@@ -99,7 +149,7 @@ impl Case {
                     edges.push((source as u32, at as u32));
                 }
             }
-            node.operation(at)
+            self.operation(at)
         });
         let operations = operations.collect();
         edges.sort_unstable();
@@ -138,8 +188,18 @@ impl Case {
     }
 }
 
-impl Node {
+impl Case {
+    /// Each task is given the answers of its own gate and of its inputs' gates.
     fn operation(&self, at: usize) -> Operation {
+        let node = &self.nodes[at];
+        let inputs = node.inputs.iter().filter_map(|back| at.checked_sub(*back));
+        let arguments = inputs
+            .chain([at])
+            .filter(|at| self.nodes[*at].gate.is_some());
+        let arguments = arguments.map(|at| {
+            let answer = format!("{{{{ gates.task_{at} | default(none) }}}}");
+            (format!("gate_{at}"), Value::from(answer))
+        });
         Operation {
             index: at as u32,
             name: format!("task {at}"),
@@ -149,20 +209,23 @@ impl Node {
             kind: Kind::BuiltIn,
             method: "core.echo".into(),
             code_digest: "core.echo@1".into(),
-            pure: self.pure,
-            repeatable: self.repeatable,
+            pure: node.pure,
+            repeatable: node.repeatable,
             parameters: Vec::new(),
-            arguments: Arguments::Given(BTreeMap::new()),
-            when: (!self.when).then(|| "false".to_owned()),
-            trigger_rule: self.rule,
+            arguments: Arguments::Given(arguments.collect::<BTreeMap<_, _>>()),
+            when: (!node.when).then(|| "false".to_owned()),
+            trigger_rule: node.rule,
             retry: Retry {
-                max_attempts: self.max_attempts,
-                delay_ms: self.delay_ms,
+                max_attempts: node.max_attempts,
+                delay_ms: node.delay_ms,
                 backoff: Backoff::Constant,
-                max_delay_ms: self.delay_ms,
+                max_delay_ms: node.delay_ms,
             },
             timeout_ms: None,
-            approval: None,
+            approval: node.gate.map(|people| Gate {
+                policy: people.policy(),
+                input: None,
+            }),
         }
     }
 }

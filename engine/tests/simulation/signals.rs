@@ -31,6 +31,7 @@ fn between_two_effects() -> (Run, Start) {
         rule: TriggerRule::AllSuccess,
         when: true,
         inputs: inputs.to_vec(),
+        gate: None,
     };
     let case = Case {
         nodes: vec![node(&[]), node(&[1]), node(&[])],
