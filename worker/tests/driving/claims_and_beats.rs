@@ -12,7 +12,7 @@ use neena_worker::executors::Executors;
 use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use uuid::Uuid;
 
-use crate::harness::{actor, approve, plan, step};
+use crate::harness::{approve, plan, step};
 use crate::scripted::Scripted;
 
 /// A beat that was answered together with a claim once gave the claimed run back, and its tasks ran twice.

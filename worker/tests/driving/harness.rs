@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use neena_bus::{Bus, InProcess, Keeper, Relay};
 use neena_engine::Micros;
+use neena_engine::flow::OnFailure;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Decision, RunStatus, TaskRow, TaskStatus};
+use neena_engine::run::{Decision, Phase, RunStatus, TaskRow, TaskStatus};
 use neena_store::{
     Decided, Deciding, Hosts, Journal, MemoryStore, NewRun, Outlet, Store, WorkerCard,
 };
@@ -17,7 +18,7 @@ use neena_worker::{DatabaseClock, Seams, Settings, Worker};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use crate::plans::{Step, actor, approve, plan, step};
+pub use crate::plans::{Step, about, actor, approve, gate, gated, plan, plan_that, step};
 use crate::scripted::Scripted;
 
 pub struct World {
@@ -116,13 +117,25 @@ impl World {
 
     /// Approves a waiting run, and nobody hears of it.
     pub async fn approve_unheard(&self, run: RunId) {
+        self.decide_unheard(run, approve()).await;
+    }
+
+    /// Decides, and nobody hears of it.
+    pub async fn decide_unheard(&self, run: RunId, decision: Decision) {
         let deciding = Deciding {
             run,
             organization: OrganizationId(Uuid::nil()),
-            decision: approve(),
+            decision,
             code_current: true,
         };
-        self.store.decide(&deciding).await.unwrap();
+        let decided = self.store.decide(&deciding).await.unwrap();
+        assert!(matches!(decided, Decided::Done { .. }), "{decided:?}");
+    }
+
+    /// Lets time pass until nobody owns the run, which waits for something.
+    pub async fn parked(&self, run: RunId) {
+        let phase = || self.store.live(run).map(|live| live.phase);
+        self.until(|| phase() == Some(Phase::Parked)).await;
     }
 
     /// A run of these steps, approved.
@@ -135,6 +148,13 @@ impl World {
     /// A run of these steps, approved, that may take ten seconds.
     pub async fn run_for_ten_seconds(&mut self, steps: &[Step]) -> RunId {
         let run = self.insert(plan(steps, Some(10_000)));
+        self.decide(run, approve()).await;
+        run
+    }
+
+    /// A run of these steps, approved, that goes on where a task fails.
+    pub async fn run_that_goes_on(&mut self, steps: &[Step]) -> RunId {
+        let run = self.insert(plan_that(OnFailure::Continue, steps, None));
         self.decide(run, approve()).await;
         run
     }

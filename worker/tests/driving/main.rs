@@ -4,6 +4,8 @@
 
 mod behaviour;
 mod claims_and_beats;
+mod gates;
+mod gates_races;
 mod harness;
 mod plans;
 mod regressions;

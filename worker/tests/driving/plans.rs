@@ -1,14 +1,15 @@
 //! Plans of scripted steps, and who decides about them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use neena_engine::approval::Policy;
+use neena_engine::approval::{Policy, Subject};
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::ids::UserId;
-use neena_engine::plan::{Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy};
-use neena_engine::run::{Actor, Decision, Say};
-use serde_json::Map;
+use neena_engine::plan::{
+    Arguments, Gate, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy,
+};
+use neena_engine::run::{Actor, Decision, Say, TaskKey};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::scripted::DIGEST;
@@ -20,6 +21,10 @@ pub struct Step {
     pub repeatable: bool,
     pub attempts: u32,
     pub delay_ms: u64,
+    /// What it is called with: `x`, an expression or none.
+    pub x: Option<&'static str>,
+    /// What its gate asks for, if it has one.
+    pub gate: Option<Policy>,
 }
 
 /// A repeatable step with one attempt.
@@ -30,6 +35,16 @@ pub fn step(method: &'static str, inputs: &'static [u32]) -> Step {
         repeatable: true,
         attempts: 1,
         delay_ms: 0,
+        x: None,
+        gate: None,
+    }
+}
+
+/// The same step behind a gate that one person opens.
+pub fn gated(step: Step) -> Step {
+    Step {
+        gate: Some(Policy::quorum(1)),
+        ..step
     }
 }
 
@@ -46,7 +61,25 @@ pub fn approve() -> Decision {
     Decision::Approve(Say::of_run(actor(), None))
 }
 
+/// What somebody says about the gate of a step.
+pub fn about(index: u32) -> Say {
+    Say {
+        on: gate(index),
+        ..Say::of_run(actor(), None)
+    }
+}
+
+/// The gate of a step.
+pub fn gate(index: u32) -> Subject {
+    Subject::Gate(TaskKey { index, item: None })
+}
+
 pub fn plan(steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
+    plan_that(OnFailure::Stop, steps, timeout_ms)
+}
+
+/// A plan that says what becomes of the rest when a task fails.
+pub fn plan_that(on_failure: OnFailure, steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
     let operations = (0u32..)
         .zip(steps)
         .map(|(index, step)| operation(index, step));
@@ -59,7 +92,7 @@ pub fn plan(steps: &[Step], timeout_ms: Option<u64>) -> Arc<Plan> {
         v: PLAN_V,
         operations: operations.collect(),
         edges,
-        on_failure: OnFailure::Stop,
+        on_failure,
         timeout_ms,
     };
     let graph = Arc::new(Graph::new(&body).unwrap());
@@ -96,7 +129,12 @@ fn operation(index: u32, step: &Step) -> Operation {
         pure: false,
         repeatable: step.repeatable,
         parameters: Vec::new(),
-        arguments: Arguments::Given(BTreeMap::new()),
+        arguments: Arguments::Given(
+            step.x
+                .map(|x| ("x".to_owned(), Value::from(x)))
+                .into_iter()
+                .collect(),
+        ),
         when: None,
         trigger_rule: TriggerRule::AllSuccess,
         retry: Retry {
@@ -106,6 +144,9 @@ fn operation(index: u32, step: &Step) -> Operation {
             max_delay_ms: step.delay_ms,
         },
         timeout_ms: None,
-        approval: None,
+        approval: step.gate.clone().map(|policy| Gate {
+            policy,
+            input: None,
+        }),
     }
 }
