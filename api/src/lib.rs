@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod catalogue;
 pub mod config;
+pub mod courier;
 pub mod error;
 pub mod hosting;
 pub mod metrics;
@@ -16,6 +17,7 @@ mod forms;
 mod observe;
 mod offload;
 mod pokes;
+mod policies;
 mod readiness;
 mod routes;
 mod serve;
@@ -24,6 +26,7 @@ mod surface;
 mod view;
 
 pub use config::{ApiConfig, Connections, Limits};
+pub use courier::{Courier, EgressAllow, Reach, Smtp};
 pub use hosting::Hosting;
 pub use metrics::Metrics;
 pub use serve::serve;

@@ -8,6 +8,7 @@ mod person;
 mod policy;
 mod spec;
 mod tally;
+mod tighten;
 
 pub use ask::{Ask, AskState, Asked, Subject, Tell};
 pub use authorize::{Denied, Right, may_approve, may_reject};

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use neena_engine::ids::{OrganizationId, UserId};
 use neena_engine::run::Actor;
+use neena_store::queries::NewEntry;
 
 use super::permission::{Permission, Permissions};
 use crate::error::ApiError;
@@ -36,6 +37,16 @@ impl Caller {
             email: self.email.as_ref().to_owned(),
             permissions: self.permissions.words().to_vec(),
             way: "rest",
+        }
+    }
+
+    /// The start of an entry of the decision log: what the caller did beside deciding about runs.
+    pub(crate) fn entry(&self) -> NewEntry<'_> {
+        NewEntry {
+            user: Some(self.user),
+            email: Some(&self.email),
+            way: "rest",
+            ..NewEntry::default()
         }
     }
 

@@ -77,7 +77,7 @@ fn explain(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     }
     if let ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } =
         error.kind()
-        && let Some(branch) = meant(context)
+        && let Some(branch) = meant(error, context)
     {
         branch.iter().for_each(|inner| explain(inner, faults));
         return;
@@ -86,10 +86,18 @@ fn explain(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     faults.push(Fault::new(loc, kind, msg));
 }
 
-/// Of the alternatives none of which fits, the one that was most likely meant: not `null`.
+/// Of the alternatives none of which fits, the one that was most likely meant: of the type that was sent, or
+/// else not `null`.
 fn meant<'c>(
+    error: &ValidationError<'_>,
     context: &'c [Vec<ValidationError<'static>>],
 ) -> Option<&'c Vec<ValidationError<'static>>> {
+    let of_type = |errors: &&Vec<ValidationError<'_>>| {
+        errors.iter().all(|inner| {
+            !matches!(inner.kind(), ValidationErrorKind::Type { .. })
+                || inner.instance_path() != error.instance_path()
+        })
+    };
     let is_null = |errors: &Vec<ValidationError<'_>>| {
         errors.iter().any(|error| {
             let kind = error.kind();
@@ -101,9 +109,11 @@ fn meant<'c>(
             )
         })
     };
-    context
-        .iter()
-        .find(|errors| !errors.is_empty() && !is_null(errors))
+    let mut found = context.iter().filter(|errors| !errors.is_empty());
+    found
+        .clone()
+        .find(of_type)
+        .or_else(|| found.find(|errors| !is_null(errors)))
 }
 
 /// The stable word and the sentence for an error.

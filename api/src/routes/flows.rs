@@ -10,11 +10,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use futures_util::FutureExt;
-use neena_engine::Fault;
 use neena_engine::flow::Flow;
 use neena_engine::ids::FlowId;
+use neena_engine::{Fault, Micros};
 use neena_store::entities::flow::Model;
-use neena_store::queries::{self, FlowVersion, NewVersion, VersionBody};
+use neena_store::queries::{self, FlowVersion, NewEntry, NewVersion, VersionBody};
+use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use body::FlowUpdate;
@@ -24,11 +25,12 @@ use stored::{Earlier, FlowView};
 
 use super::flow_requests::unknown;
 use super::parameters::{ById, Paging};
-use crate::auth::Caller;
+use crate::auth::{Caller, Permission};
 use crate::catalogue;
 use crate::error::ApiError;
 use crate::extract::{Body, Post, Query, within};
 use crate::offload::offload;
+use crate::policies;
 use crate::state::AppState;
 
 const THING: &str = "Flow";
@@ -52,7 +54,11 @@ pub(crate) async fn create(
     Post { body, once }: Post<NewFlow>,
 ) -> Result<Response, ApiError> {
     let now = app.db().now().await?;
-    let (posted, flow) = check(&app, body, Vec::new()).await?;
+    let Checked {
+        posted,
+        flow,
+        loosened,
+    } = check(&app, &caller, body, Vec::new()).await?;
     let row = Model {
         id: Uuid::now_v7(),
         organization_id: caller.organization.0,
@@ -73,11 +79,12 @@ pub(crate) async fn create(
                 let content = VersionBody {
                     body: &text,
                     by: caller.user,
-                    loosened: &[],
+                    loosened: &words(&loosened),
                 };
                 let row = queries::of(tx, caller.organization)
                     .insert_flow(row, content)
                     .await?;
+                note_loosened(tx, &caller, &row, &loosened, now).await?;
                 Ok((stored::view(row, &text)?, ()))
             }
             .boxed()
@@ -114,7 +121,11 @@ pub(crate) async fn update(
     } else {
         vec![unknown("id", THING)]
     };
-    let (posted, flow) = check(&app, body.flow, faults).await?;
+    let Checked {
+        posted,
+        flow,
+        loosened,
+    } = check(&app, &caller, body.flow, faults).await?;
     let known = known.ok_or_else(|| ApiError::fault(unknown("id", THING)))?;
     let (name, version) = (flow.name().to_owned(), known.flow.version);
     let by = Arc::clone(&caller.email);
@@ -132,7 +143,7 @@ pub(crate) async fn update(
                     content: VersionBody {
                         body: &text,
                         by: caller.user,
-                        loosened: &[],
+                        loosened: &words(&loosened),
                     },
                     by: &caller.email,
                 };
@@ -140,7 +151,10 @@ pub(crate) async fn update(
                     .edit_flow(id, version, &new, now)
                     .await?;
                 match edited {
-                    Some(row) => stored::view(row, &text),
+                    Some(row) => {
+                        note_loosened(tx, &caller, &row, &loosened, now).await?;
+                        stored::view(row, &text)
+                    }
                     None => Err(ApiError::Conflict(
                         "The flow was changed at the same time; read it again".to_owned(),
                     )),
@@ -225,21 +239,89 @@ pub(crate) async fn delete(
     Ok(Json(stored::view(deleted.flow, &deleted.body)?))
 }
 
-/// Checks a posted flow against the catalogue; its faults come after those already found.
+/// A posted flow that holds.
+struct Checked {
+    posted: NewFlow,
+    flow: Flow,
+    /// By which settings it asks for less than the organization's policy.
+    loosened: Vec<String>,
+}
+
+/// Checks a posted flow against the catalogue and its organization's policy; its faults come after those
+/// already found.
 async fn check(
     app: &AppState,
+    caller: &Caller,
     posted: NewFlow,
     mut faults: Vec<Fault>,
-) -> Result<(NewFlow, Flow), ApiError> {
+) -> Result<Checked, ApiError> {
     let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
+    let floor = policies::floor(app, caller.organization, caller.local).await?;
     let heavy = posted.size() > SMALL;
-    let work = move || Flow::check(posted.spec(), &catalogue).map(|flow| (posted, flow));
-    match offload(heavy, work).await? {
-        Ok(checked) if faults.is_empty() => Ok(checked),
-        Ok(_) => Err(ApiError::Invalid(faults)),
+    let work = move || {
+        let laid = policies::lay(&posted, &floor);
+        let (gates, loosened, mut faults) = match laid {
+            Ok(laid) => (laid.gates, laid.loosened, Vec::new()),
+            Err(faults) => (policies::unchecked(&posted, &floor), Vec::new(), faults),
+        };
+        match Flow::check(posted.spec(gates), &catalogue) {
+            Ok(flow) if faults.is_empty() => Ok(Checked {
+                posted,
+                flow,
+                loosened,
+            }),
+            Ok(_) => Err(faults),
+            Err(found) => {
+                faults.extend(found);
+                Err(faults)
+            }
+        }
+    };
+    let checked = match offload(heavy, work).await? {
+        Ok(checked) if faults.is_empty() => checked,
+        Ok(_) => return Err(ApiError::Invalid(faults)),
         Err(found) => {
             faults.extend(within("body", found));
-            Err(ApiError::Invalid(faults))
+            return Err(ApiError::Invalid(faults));
         }
+    };
+    if !checked.loosened.is_empty() && !caller.may(Permission::Admin) {
+        return Err(ApiError::Forbidden(format!(
+            "The flow asks for less than its organization, by {}: that needs the permission `admin`",
+            checked.loosened.join(", ")
+        )));
     }
+    Ok(checked)
+}
+
+/// That an admin let a flow ask for less than its organization is an entry of the decision log.
+async fn note_loosened(
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    flow: &Model,
+    loosened: &[String],
+    now: Micros,
+) -> Result<(), ApiError> {
+    if loosened.is_empty() {
+        return Ok(());
+    }
+    let result = format!(
+        "flow {}, version {}: {}",
+        flow.id,
+        flow.version,
+        loosened.join(", ")
+    );
+    let entry = NewEntry {
+        what: "loosen",
+        result: &result,
+        ..caller.entry()
+    };
+    queries::of(tx, caller.organization)
+        .append(entry, now)
+        .await?;
+    Ok(())
+}
+
+fn words(settings: &[String]) -> Vec<&str> {
+    settings.iter().map(String::as_str).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use neena_engine::approval::Policy;
 use neena_engine::flow::Flow;
 use neena_engine::plan::{Author, Head, Metadata, PLAN_V, Plan, RequestCopy};
 use neena_engine::{Fault, Loc};
@@ -14,6 +13,7 @@ use crate::auth::Caller;
 use crate::catalogue;
 use crate::error::ApiError;
 use crate::offload::offload;
+use crate::policies;
 use crate::routes::flows::{NewFlow, read_stored};
 use crate::state::AppState;
 use crate::view::parsed;
@@ -37,13 +37,12 @@ pub(super) async fn plan(
         user: flow.author.user.map(Into::into),
         email: flow.author.email.clone(),
     };
-    let policy = Policy {
-        distinct_from_requester: !caller.local,
-        ..Policy::quorum(1)
-    };
+    let floor = policies::floor(app, caller.organization, caller.local).await?;
+    let held = policies::hold(&posted, &floor, &flow.loosened)?;
+    let (policy, gates) = (held.policy, held.gates);
     let heavy = posted.size() > SMALL;
     let planned = offload(heavy, move || {
-        let checked = Flow::check(posted.spec(), &catalogue).map_err(Unplanned::Flow)?;
+        let checked = Flow::check(posted.spec(gates), &catalogue).map_err(Unplanned::Flow)?;
         let graph = checked
             .graph()
             .map_err(|error| Unplanned::Bug(error.to_string()))?;

@@ -2,6 +2,7 @@
 
 use neena_engine::flow::{self, DependencySpec, FlowSpec, OperationSpec, Retry};
 use neena_engine::ids::TaskDefinitionId;
+use neena_engine::plan::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use super::later::later_fields;
 use crate::extract::payload;
+use crate::policies::Approval;
 
 /// Most bytes of a posted flow.
 const LIMIT: usize = 8 << 20;
@@ -29,9 +31,9 @@ pub(crate) struct NewFlow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 31536000)]
     pub(super) timeout_seconds: Option<Number>,
-    /// `required` (default) or `{"mode": "required", "count": 1}`.
+    /// Who must approve a run; without it as the organization has it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) approval: Option<Value>,
+    pub(super) approval: Option<Approval>,
 }
 
 /// A flow's new version.
@@ -77,6 +79,9 @@ pub(crate) struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 31536000)]
     timeout_seconds: Option<Number>,
+    /// Who must approve before it starts, when its turn has come; without it nobody is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<Approval>,
 }
 
 /// The target waits for the source.
@@ -153,11 +158,29 @@ impl NewFlow {
         self.task_operations.len() + self.dependencies.len()
     }
 
-    /// The flow as the engine checks it.
-    pub(crate) fn spec(&self) -> FlowSpec {
+    /// What it says about approval as a whole.
+    pub(crate) fn approval(&self) -> Option<&Approval> {
+        self.approval.as_ref()
+    }
+
+    /// The index of each operation, in order, with its gate.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = (u32, Option<&Approval>)> {
+        self.task_operations
+            .iter()
+            .map(|operation| (operation.index, operation.approval.as_ref()))
+    }
+
+    /// The flow as the engine checks it, with the gates of its operations in order.
+    pub(crate) fn spec(&self, gates: Vec<Option<Gate>>) -> FlowSpec {
+        let gates = gates.into_iter().chain(std::iter::repeat(None));
         FlowSpec {
             name: self.name.clone(),
-            task_operations: self.task_operations.iter().map(Operation::spec).collect(),
+            task_operations: self
+                .task_operations
+                .iter()
+                .zip(gates)
+                .map(|(operation, gate)| operation.spec(gate))
+                .collect(),
             dependencies: self.dependencies.iter().map(Dependency::spec).collect(),
             on_failure: self.on_failure.map(Into::into).unwrap_or_default(),
             timeout_ms: self.timeout_seconds.as_ref().map(millis),
@@ -166,7 +189,7 @@ impl NewFlow {
 }
 
 impl Operation {
-    fn spec(&self) -> OperationSpec {
+    fn spec(&self, gate: Option<Gate>) -> OperationSpec {
         OperationSpec {
             name: self.name.clone(),
             task_definition: TaskDefinitionId(self.task_definition),
@@ -177,7 +200,7 @@ impl Operation {
             trigger_rule: self.trigger_rule.map(Into::into).unwrap_or_default(),
             retry: self.retry.as_ref().map_or(Retry::NONE, RetryPolicy::spec),
             timeout_ms: self.timeout_seconds.as_ref().map(millis),
-            approval: None,
+            approval: gate,
         }
     }
 }

@@ -1,25 +1,22 @@
-//! Fields that a later version will read: refused by name, so that nothing asked for is silently left out.
+//! Fields that a later version will read, and settings of policies that none reads: refused by name, so that
+//! nothing asked for is silently left out.
 
 use neena_engine::{Fault, Loc, loc};
 use serde_json::Value;
+
+use crate::policies::later_settings;
 
 /// Fields of a flow that mean nothing yet.
 const OF_FLOW: [&str; 3] = ["max_concurrent_runs", "concurrency_key", "priority"];
 
 /// Fields of an operation that mean nothing yet.
-const OF_OPERATION: [&str; 5] = [
-    "for_each",
-    "max_parallel",
-    "approval",
-    "cache_seconds",
-    "rollback",
-];
+const OF_OPERATION: [&str; 4] = ["for_each", "max_parallel", "cache_seconds", "rollback"];
 
 /// Every use of such a field in a posted flow.
 pub(super) fn later_fields(flow: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     named(flow, &OF_FLOW, Vec::new, &mut faults);
-    approval(&flow["approval"], &mut faults);
+    later_settings(&flow["approval"], || loc!["approval"], &mut faults);
     let operations = flow["task_operations"].as_array().into_iter().flatten();
     for (at, operation) in operations.enumerate() {
         named(
@@ -28,6 +25,8 @@ pub(super) fn later_fields(flow: &Value) -> Vec<Fault> {
             || loc!["task_operations", at],
             &mut faults,
         );
+        let gate = || loc!["task_operations", at, "approval"];
+        later_settings(&operation["approval"], gate, &mut faults);
     }
     faults
 }
@@ -42,61 +41,13 @@ fn named(
         if object.get(field).is_some_and(|value| !value.is_null()) {
             let mut loc = within();
             loc.push(Loc::from(*field));
-            faults.push(not_supported(loc, field));
+            faults.push(Fault::new(
+                loc,
+                "not_supported",
+                format!("`{field}` is not supported by this version"),
+            ));
         }
     }
-}
-
-/// The one policy there is: one approval, whatever way it is written.
-fn approval(policy: &Value, faults: &mut Vec<Fault>) {
-    let (mode, settings) = match policy {
-        Value::Null => return,
-        Value::String(mode) => (Some(mode.as_str()), None),
-        Value::Object(settings) => (
-            settings.get("mode").map_or(Some("required"), Value::as_str),
-            Some(settings),
-        ),
-        _ => (None, None),
-    };
-    let (place, wanted) = match settings {
-        Some(_) => (loc!["approval", "mode"], "Input should be `required`"),
-        None => (
-            loc!["approval"],
-            "Input should be `required` or an object with that `mode`",
-        ),
-    };
-    match mode {
-        Some("required") => {}
-        Some("none") => {
-            faults.push(not_supported(place, "approval: none"));
-            return;
-        }
-        _ => {
-            faults.push(Fault::new(place, "enum", wanted));
-            return;
-        }
-    }
-    for (setting, value) in settings.into_iter().flatten() {
-        let known = match setting.as_str() {
-            "mode" => true,
-            "count" => *value == 1,
-            "approvers" | "distinct_from_requester" | "expires_in_seconds" | "on_expiry" => {
-                value.is_null()
-            }
-            _ => true,
-        };
-        if !known {
-            faults.push(not_supported(loc!["approval", setting.as_str()], setting));
-        }
-    }
-}
-
-fn not_supported(loc: Vec<Loc>, field: &str) -> Fault {
-    Fault::new(
-        loc,
-        "not_supported",
-        format!("`{field}` is not supported by this version"),
-    )
 }
 
 #[cfg(test)]
@@ -110,19 +61,23 @@ mod tests {
         for approval in [
             json!(null),
             json!("required"),
+            json!("none"),
             json!({"mode": "required", "count": 1}),
+            json!({"stages": [{"name": "team", "count": 2, "approvers": ["group:team"]}]}),
         ] {
-            let flow = json!({"approval": approval, "task_operations": [{"for_each": null}]});
+            let flow = json!({"approval": approval, "task_operations": [
+                {"for_each": null, "approval": approval},
+            ]});
             assert_eq!(later_fields(&flow), []);
         }
     }
 
     #[test]
-    fn what_is_read_later_is_named_with_its_place() {
+    fn what_is_read_later_or_by_nobody_is_named_with_its_place() {
         let flow = json!({
             "priority": 3,
-            "approval": {"mode": "required", "count": 2},
-            "task_operations": [{}, {"for_each": "[1]", "rollback": {}}],
+            "approval": {"mode": "required", "counts": 2, "stages": [{"title": "x"}]},
+            "task_operations": [{}, {"for_each": "[1]", "rollback": {}, "approval": {"form": {}}}],
         });
         let found: Vec<_> = later_fields(&flow)
             .into_iter()
@@ -130,29 +85,12 @@ mod tests {
             .collect();
         let expected = [
             loc!["priority"],
-            loc!["approval", "count"],
+            loc!["approval", "counts"],
+            loc!["approval", "stages", 0, "title"],
             loc!["task_operations", 1, "for_each"],
             loc!["task_operations", 1, "rollback"],
+            loc!["task_operations", 1, "approval", "form"],
         ];
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_mode_that_is_none_is_faulted_at_the_mode() {
-        for (approval, place) in [
-            (json!({"mode": 5}), loc!["approval", "mode"]),
-            (json!({"mode": "none"}), loc!["approval", "mode"]),
-            (json!("sometimes"), loc!["approval"]),
-        ] {
-            assert_eq!(later_fields(&json!({"approval": approval}))[0].loc, place);
-        }
-    }
-
-    #[test]
-    fn a_policy_that_is_none_is_told_from_one_that_is_no_policy() {
-        let kind = |approval| later_fields(&json!({"approval": approval}))[0].kind;
-        assert_eq!(kind(json!("none")), "not_supported");
-        assert_eq!(kind(json!("whenever")), "enum");
-        assert_eq!(kind(json!(3)), "enum");
     }
 }

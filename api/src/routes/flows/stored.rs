@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::body::{Dependency, NewFlow, OnFailure, Operation};
 use crate::error::ApiError;
+use crate::policies::Approval;
 use crate::view::Time;
 
 /// A flow.
@@ -28,7 +29,7 @@ pub(crate) struct FlowView {
     on_failure: Option<OnFailure>,
     #[schema(value_type = Option<f64>)]
     timeout_seconds: Option<Number>,
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<Approval>)]
     approval: Option<Box<RawValue>>,
     id: Uuid,
     /// Grows with each edit; runs keep the version they were made from.
@@ -95,7 +96,7 @@ struct Version<'a> {
     dependencies: Vec<DependencyView<'a>>,
     on_failure: Option<OnFailure>,
     timeout_seconds: Option<&'a Number>,
-    approval: Option<&'a serde_json::Value>,
+    approval: Option<&'a Approval>,
 }
 
 #[derive(Deserialize)]
