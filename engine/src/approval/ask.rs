@@ -247,3 +247,7 @@ fn next_look(policy: &Policy, due_at: Option<Micros>, now: Micros) -> Option<Mic
             .min();
     Some(reminder.map_or(due, |at| at.min(due)))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

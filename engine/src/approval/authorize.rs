@@ -1,6 +1,7 @@
 //! The one place that says who may decide. Whatever way a decision comes in by, it is asked here.
 
-use super::{Audience, Origin, Person, Policy};
+use super::{Audience, Origin, Person, Policy, Principal};
+use crate::ids::UserId;
 use crate::run::{Vote, VoteKind};
 
 /// Why somebody may not decide.
@@ -63,13 +64,12 @@ pub fn may_approve(
     if by_author(Some(person.user), person.email) {
         return Err(Denied::Author);
     }
-    if policy.distinct_approvers
-        && let Some(earlier) = votes.iter().find(|vote| {
-            vote.kind == VoteKind::Approve
-                && vote.stage as usize != stage
-                && (vote.approver == person.user || vote.place() == person.email.to_lowercase())
-        })
-    {
+    let elsewhere = |user, email: &str| {
+        let elsewhere = |vote: &&Vote| vote.stage as usize != stage && approved(vote, user, email);
+        let mut votes = votes.iter().filter(|_| policy.distinct_approvers);
+        votes.find(elsewhere)
+    };
+    if let Some(earlier) = elsewhere(Some(person.user), person.email) {
         let name = stage_name(policy, earlier.stage as usize);
         return Err(Denied::ApprovedBefore(name));
     }
@@ -80,18 +80,20 @@ pub fn may_approve(
         });
     }
     // A place that its own holder could not use is lent to nobody.
-    let lent = person.roles.stands_in_for.iter().find(|principal| {
+    let lent = person.roles.stands_in_for.iter().filter(|principal| {
         let (user, email) = (principal.user, principal.email.as_str());
         let own = policy.distinct_from_requester && origin.requester.is(user, email);
-        let elsewhere = policy.distinct_approvers
-            && votes.iter().any(|vote| {
-                vote.kind == VoteKind::Approve
-                    && vote.stage as usize != stage
-                    && vote.place() == principal.email
-            });
-        !own && !elsewhere && !by_author(user, email) && names(&audience, email, &principal.groups)
+        !own && !by_author(user, email)
+            && elsewhere(user, email).is_none()
+            && names(&audience, email, &principal.groups)
     });
-    match lent {
+    // One that is free, rather than one for which a vote was cast already.
+    let taken = |principal: &&Principal| {
+        votes.iter().any(|vote| {
+            vote.stage as usize == stage && approved(vote, principal.user, &principal.email)
+        })
+    };
+    match lent.min_by_key(taken) {
         Some(principal) => Ok(Right {
             stands_in_for: Some(principal.email.clone()),
         }),
@@ -120,6 +122,15 @@ pub fn may_reject(policy: &Policy, escalated: bool, person: &Person<'_>) -> Resu
         }
     }
     Err(Denied::NotAnApprover(stage_name(policy, 0)))
+}
+
+/// Whether `vote` is an approval by this person, in whoever's place, or in this person's place.
+fn approved(vote: &Vote, user: Option<UserId>, email: &str) -> bool {
+    let email = email.to_lowercase();
+    vote.kind == VoteKind::Approve
+        && (user == Some(vote.approver)
+            || vote.email.to_lowercase() == email
+            || vote.place() == email)
 }
 
 /// Who may answer in a stage.
@@ -154,3 +165,6 @@ fn stage_name(policy: &Policy, stage: usize) -> String {
         .map(|stage| stage.name.clone())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

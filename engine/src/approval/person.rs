@@ -12,7 +12,8 @@ pub struct Party {
 impl Party {
     /// Whether this is `user`, who may have changed their e-mail since.
     pub fn is(&self, user: Option<UserId>, email: &str) -> bool {
-        self.user.is_some() && self.user == user || self.email.eq_ignore_ascii_case(email)
+        self.user.is_some() && self.user == user
+            || self.email.to_lowercase() == email.to_lowercase()
     }
 }
 

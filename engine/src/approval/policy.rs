@@ -114,12 +114,15 @@ impl Audience {
         for (at, word) in words.iter().enumerate() {
             let word = word.trim();
             let (list, name) = match word.split_once(':') {
-                Some(("group", name)) => (&mut audience.groups, name.to_owned()),
-                Some(("permission", name)) => (&mut audience.permissions, name.to_owned()),
-                _ => (&mut audience.users, word.to_lowercase()),
+                Some(("group", name)) => (&mut audience.groups, name.trim().to_owned()),
+                Some(("permission", name)) => (&mut audience.permissions, name.trim().to_owned()),
+                None if word.contains('@') => (&mut audience.users, word.to_lowercase()),
+                _ => {
+                    wrong.push(at);
+                    continue;
+                }
             };
-            let is_user = !word.contains(':');
-            if name.is_empty() || is_user && !name.contains('@') || word.starts_with(':') {
+            if name.is_empty() {
                 wrong.push(at);
             } else {
                 list.push(name);
@@ -201,3 +204,7 @@ pub(crate) fn stored_policy<'de, D: Deserializer<'de>>(
     };
     read.map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -35,3 +35,6 @@ pub fn tally(policy: &Policy, votes: &[Vote]) -> Tally {
         .unwrap_or(policy.stages.len());
     Tally { approvals, stage }
 }
+
+#[cfg(test)]
+mod tests;
