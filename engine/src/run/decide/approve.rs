@@ -6,13 +6,15 @@ use super::{
     Actor, AskChange, Beforehand, Change, Facts, Note, Refused, RunChange, Say, What, conflict,
 };
 use crate::Micros;
-use crate::approval::{Ask, Person, Policy, Subject, Tally, Tell, may_approve, may_reject, tally};
+use crate::approval::{
+    Ask, Mode, Person, Policy, Subject, Tally, Tell, may_approve, may_reject, tally,
+};
 
 /// A vote for the plan; the one that fills the last stage makes the run ready.
 pub(super) fn approve(facts: &Facts, say: &Say, now: Micros) -> Result<Change, Refused> {
     let live = waiting(facts, say, VoteKind::Approve)?;
-    let ask = open(facts, now, &live.phase)?;
-    let cast = cast(facts, ask, say)?;
+    let ask = open(facts, now)?;
+    let cast = cast(facts, ask, say, now)?;
     if !facts.code_current {
         return Err(Refused::CodeChanged);
     }
@@ -35,10 +37,11 @@ pub(super) fn approve(facts: &Facts, say: &Say, now: Micros) -> Result<Change, R
     Ok(started(change, facts, live, now))
 }
 
-/// A run that nobody is asked about.
+/// A run that nobody is asked about, if its policy lets it be so. Who asked for it is known from the run; it is not
+/// they who decide.
 pub(super) fn start(
     facts: &Facts,
-    actor: &Actor,
+    _actor: &Actor,
     why: &Beforehand,
     now: Micros,
 ) -> Result<Change, Refused> {
@@ -49,12 +52,21 @@ pub(super) fn start(
     else {
         return Err(conflict(already(facts)));
     };
+    if let Some(policy) = &facts.policy {
+        match why {
+            Beforehand::Policy if policy.mode != Mode::None => {
+                return Err(conflict("The flow run asks for approval"));
+            }
+            Beforehand::Standing { .. } if !policy.standing => {
+                return Err(conflict("The flow run cannot be approved beforehand"));
+            }
+            Beforehand::Policy | Beforehand::Standing { .. } => {}
+        }
+    }
     let result = match why {
         Beforehand::Policy => "the policy asks nobody".to_owned(),
         Beforehand::Standing { id, by } => format!("covered by the standing approval {id} of {by}"),
     };
-    // Who asked for it is known from the run; it is not they who decide.
-    let _ = actor;
     let note = Note::new(What::Start, Subject::Run, result);
     let change = Change::to(RunChange::of(&facts.run), note);
     Ok(started(change, facts, live, now))
@@ -80,8 +92,8 @@ pub(super) fn started(mut change: Change, facts: &Facts, live: &LiveRun, now: Mi
 
 /// One veto: the run ends before it starts.
 pub(super) fn reject(facts: &Facts, say: &Say, now: Micros) -> Result<Change, Refused> {
-    let live = waiting(facts, say, VoteKind::Reject)?;
-    let ask = open(facts, now, &live.phase)?;
+    waiting(facts, say, VoteKind::Reject)?;
+    let ask = open(facts, now)?;
     let vote = veto(facts, ask, say)?;
     let note = Note {
         stands_in_for: vote.stands_in_for.clone(),
@@ -115,7 +127,7 @@ pub(super) struct Cast {
 }
 
 /// The approval of `say` in the stage that is asked, if the policy lets it count.
-pub(super) fn cast(facts: &Facts, ask: &Ask, say: &Say) -> Result<Cast, Refused> {
+pub(super) fn cast(facts: &Facts, ask: &Ask, say: &Say, now: Micros) -> Result<Cast, Refused> {
     let policy = policy(facts)?;
     let stage = ask.stage as usize;
     let current = policy
@@ -150,14 +162,15 @@ pub(super) fn cast(facts: &Facts, ask: &Ask, say: &Say) -> Result<Cast, Refused>
     votes.retain(|old| (old.approver, old.stage) != (vote.approver, vote.stage));
     votes.push(vote.clone());
     let after = tally(policy, &votes);
-    let next = (after.stage < policy.stages.len()).then(|| Ask {
-        stage: after.stage as u32,
+    let next = (after.stage < policy.stages.len()).then(|| match after.stage == stage {
+        true => ask.clone(),
         // Another stage is asked now, which its approvers are told.
-        tell: match after.stage == stage {
-            true => ask.tell,
-            false => Some(Tell::Requested),
+        false => Ask {
+            stage: after.stage as u32,
+            asked_at: now,
+            tell: Some(Tell::Requested),
+            ..ask.clone()
         },
-        ..ask.clone()
     });
     Ok(Cast {
         vote,
@@ -170,6 +183,11 @@ pub(super) fn cast(facts: &Facts, ask: &Ask, say: &Say) -> Result<Cast, Refused>
 /// The rejection of `say`, if the policy lets it count.
 pub(super) fn veto(facts: &Facts, ask: &Ask, say: &Say) -> Result<Vote, Refused> {
     let policy = policy(facts)?;
+    if let Some(named) = &say.stage
+        && !policy.stages.iter().any(|stage| stage.name == *named)
+    {
+        return Err(no_such(named));
+    }
     let right =
         may_reject(policy, ask.escalated, &person(facts, &say.actor)).map_err(Refused::Denied)?;
     reason_given(policy, say)?;
@@ -184,15 +202,15 @@ pub(super) fn veto(facts: &Facts, ask: &Ask, say: &Say) -> Result<Vote, Refused>
 
 /// Whether the person of `say` has spoken so before, in the stage they name if they name one.
 pub(super) fn voted(facts: &Facts, say: &Say, kind: VoteKind) -> bool {
-    let named = say.stage.as_ref().and_then(|name| {
-        let stages = &facts.policy.as_ref()?.stages;
-        stages.iter().position(|stage| stage.name == *name)
-    });
-    facts.votes.iter().any(|vote| {
-        vote.approver == say.actor.user
-            && vote.kind == kind
-            && named.is_none_or(|stage| vote.stage as usize == stage)
-    })
+    let meant = |vote: &Vote| match (&say.stage, &facts.policy) {
+        (Some(named), Some(policy)) => {
+            let stage = policy.stages.get(vote.stage as usize);
+            stage.is_some_and(|stage| stage.name == *named)
+        }
+        _ => true,
+    };
+    let mut votes = facts.votes.iter();
+    votes.any(|vote| vote.approver == say.actor.user && vote.kind == kind && meant(vote))
 }
 
 fn person<'a>(facts: &'a Facts, actor: &'a Actor) -> Person<'a> {
@@ -227,7 +245,7 @@ fn reason_given(policy: &Policy, say: &Say) -> Result<(), Refused> {
 fn misplaced(policy: &Policy, named: &str, current: &str) -> Refused {
     let place = |name: &str| policy.stages.iter().position(|stage| stage.name == name);
     match (place(named), place(current)) {
-        (None, _) => conflict(format!("There is no stage `{named}`")),
+        (None, _) => no_such(named),
         (Some(named_at), Some(current_at)) if named_at > current_at => {
             Refused::Denied(crate::approval::Denied::NotYet {
                 asked: named.to_owned(),
@@ -238,9 +256,12 @@ fn misplaced(policy: &Policy, named: &str, current: &str) -> Refused {
     }
 }
 
-/// The open ask of the run.
-fn open<'a>(facts: &'a Facts, now: Micros, phase: &Phase) -> Result<&'a Ask, Refused> {
-    debug_assert_eq!(*phase, Phase::Waiting);
+fn no_such(stage: &str) -> Refused {
+    conflict(format!("There is no stage `{stage}`"))
+}
+
+/// The ask of a run that waits, while it can be answered.
+fn open(facts: &Facts, now: Micros) -> Result<&Ask, Refused> {
     let ask = facts
         .ask
         .as_ref()

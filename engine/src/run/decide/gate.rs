@@ -10,7 +10,7 @@ use crate::approval::{Ask, AskState};
 /// A vote for the gate; the one that fills the last stage lets its task go on.
 pub(super) fn approve(facts: &Facts, say: &Say, now: Micros) -> Result<Change, Refused> {
     let (live, ask) = asked(facts, say, VoteKind::Approve, now)?;
-    let cast = cast(facts, ask, say)?;
+    let cast = cast(facts, ask, say, now)?;
     let note = Note {
         stage: Some(cast.stage_name),
         stands_in_for: cast.vote.stands_in_for.clone(),

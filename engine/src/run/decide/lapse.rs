@@ -25,8 +25,13 @@ pub(super) fn lapse(facts: &Facts, on: Subject, now: Micros) -> Result<Change, R
     }
     match policy.on_expiry {
         OnExpiry::Escalate if !ask.escalated => Ok(escalated(facts, live, ask, policy, now)),
-        OnExpiry::Approve => Ok(approved(facts, live, ask, now)),
-        OnExpiry::Escalate | OnExpiry::Reject => Ok(expired(facts, live, ask, now)),
+        // Time approves nothing that a person could not.
+        OnExpiry::Approve if on != Subject::Run || facts.code_current => {
+            Ok(approved(facts, live, ask, now))
+        }
+        OnExpiry::Approve | OnExpiry::Escalate | OnExpiry::Reject => {
+            Ok(expired(facts, live, ask, now))
+        }
     }
 }
 

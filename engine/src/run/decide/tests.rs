@@ -1,3 +1,7 @@
+mod gates;
+mod lapses;
+mod stages;
+
 use uuid::Uuid;
 
 use super::super::{Intent, Phase, VoteKind};
