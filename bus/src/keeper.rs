@@ -1,14 +1,15 @@
 //! What must happen even if no worker runs: due runs wake, the dead are buried, forgotten messages are
-//! published. One in every process.
+//! published, questions that nobody answers in time are decided. One in every process.
 
 mod census;
 mod dues;
+mod lapses;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_store::{Decided, Message, Outlet, Res, Store};
+use neena_store::{Message, Outlet, Res, Store};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +89,6 @@ impl Keeper {
     pub async fn run_once(&mut self) -> Res<Kept> {
         let now = self.now().await?;
         let woken = self.wake().await?;
-        let lapsed = self.lapse().await?;
         let buried = match self.well_since.elapsed() >= self.lease {
             true => self.bury().await?,
             false => 0,
@@ -98,6 +98,7 @@ impl Keeper {
             true => self.find().await?,
             false => 0,
         };
+        let lapsed = self.lapse().await?;
         if self.census.is_time() {
             let store = Arc::clone(&self.store);
             let census = self.timed(store.census()).await?;
@@ -181,25 +182,6 @@ impl Keeper {
     async fn wake(&mut self) -> Res<usize> {
         self.repeat(|store| async move { store.wake(LIMIT).await })
             .await
-    }
-
-    /// Decides what time decides. Another keeper may be first: then nothing is due any more.
-    async fn lapse(&mut self) -> Res<usize> {
-        let store = Arc::clone(&self.store);
-        let due = self.timed(store.lapsed(LIMIT)).await?;
-        let mut lapsed = 0;
-        for one in due {
-            let decided = self.timed(store.decide(&one.deciding())).await?;
-            let Decided::Done { outbox, poke, .. } = decided else {
-                continue;
-            };
-            lapsed += 1;
-            self.outlet.hand(outbox);
-            if let (Some(worker), Some(bus)) = (poke, &self.bus) {
-                bus.poke(worker, one.run).await;
-            }
-        }
-        Ok(lapsed)
     }
 
     async fn bury(&mut self) -> Res<usize> {

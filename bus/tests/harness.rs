@@ -10,7 +10,7 @@ use neena_engine::approval::Policy;
 use neena_engine::flow::OnFailure;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId, WorkerId};
 use neena_engine::plan::{Graph, GraphBody, Head, PLAN_V, Plan, RequestCopy};
-use neena_engine::run::{Say, Actor, Decision};
+use neena_engine::run::{Actor, Decision, Say};
 use neena_engine::{Hash, Micros};
 use neena_store::{Decided, Deciding, MemoryStore, Message, NewRun, Store};
 use tokio::sync::mpsc;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use neena_bus::{Keeper, Kept, Relay};
 use neena_engine::ids::ClaimId;
+use neena_engine::plan::PLAN_V;
 use neena_engine::run::{Record, Then};
 use neena_store::{Batch, Claim, Entry, Held, MemoryStore, Store, Which, WorkerCard};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ async fn held(store: &MemoryStore, lease: Duration) -> Held {
     let claim = Claim {
         worker: worker(1),
         id: ClaimId(Uuid::now_v7()),
-        plan_v: 1,
+        plan_v: PLAN_V,
         suspect: true,
     };
     store
