@@ -75,6 +75,7 @@ async fn main() -> Result<(), Failure> {
                 connections: Connections::default(),
                 limits: Limits::default(),
                 queue_prefix: "neena".into(),
+                reach: neena_api::Reach::default(),
             },
             hosting: None,
             metrics: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::TokenRules;
+use crate::courier::Reach;
 
 /// How the API is served.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct ApiConfig {
     pub limits: Limits,
     /// The first word of every queue of this installation; `neena` unless several share a broker.
     pub queue_prefix: String,
+    /// How people are reached.
+    pub reach: Reach,
 }
 
 /// Limits on what clients may hold open.

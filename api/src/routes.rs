@@ -5,6 +5,8 @@ pub(crate) mod flow_runs;
 pub(crate) mod flows;
 pub(crate) mod health;
 pub(crate) mod integrations;
+pub(crate) mod links;
+pub(crate) mod notification_hooks;
 pub(crate) mod task_definitions;
 pub(crate) mod users;
 
@@ -45,9 +47,15 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(Needs(Read), routes!(flow_runs::read))
         .add(Needs(Read), routes!(flow_runs::with_flow_result))
         .add(Needs(Read), routes!(flow_runs::stored::plan))
+        .add(Needs(Read), routes!(flow_runs::canonical::canonical))
         .add(Needs(Write), routes!(flow_runs::create::create))
         .add(Needs(Approve), routes!(flow_runs::decide::approve))
         .add(Needs(Approve), routes!(flow_runs::decide::reject))
         .add(Needs(Write), routes!(flow_runs::decide::cancel))
+        .add(Public, routes!(links::show))
+        .add(Public, routes!(links::submit))
+        .add(Needs(Admin), routes!(notification_hooks::create))
+        .add(Needs(Admin), routes!(notification_hooks::all))
+        .add(Needs(Admin), routes!(notification_hooks::delete))
         .add(Needs(Write), routes!(flow_runs::decide::retry))
 }

@@ -13,17 +13,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Connections;
+use crate::courier::Courier;
 use crate::state::AppState;
 use crate::surface::router;
 
 /// How long accepting rests after it failed for want of resources.
 const REST: Duration = Duration::from_millis(50);
 
+/// How long deliveries under way may take once the server is told to stop.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Serves until `stop` is cancelled; then no connection is accepted, requests under way are finished
 /// within the grace period, and what is still open after it is cut.
 pub async fn serve(listener: TcpListener, app: AppState, stop: CancellationToken) {
     let limits = app.config().connections;
     let service = TowerToHyperService::new(router(app.clone()));
+    let mut courier = tokio::spawn(Courier::new(app.clone()).run(stop.clone()));
     let places = Arc::new(Semaphore::new(limits.most));
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
@@ -48,6 +53,10 @@ pub async fn serve(listener: TcpListener, app: AppState, stop: CancellationToken
         );
         cut.cancel();
         tasks.wait().await;
+    }
+    // What it began and does not end in time is tried again after its lease.
+    if tokio::time::timeout(LAST_WORDS, &mut courier).await.is_err() {
+        courier.abort();
     }
 }
 

@@ -9,6 +9,7 @@ use neena_store::{Db, Message, Outlet, Store};
 use crate::admission::Admission;
 use crate::auth::{Accounts, Verifier};
 use crate::config::ApiConfig;
+use crate::courier::Reaching;
 use crate::forms::Forms;
 use crate::hosting::Hosting;
 use crate::metrics::Metrics;
@@ -44,6 +45,7 @@ struct State {
     accounts: Accounts,
     orders: Orders,
     forms: Forms,
+    reaching: Reaching,
     admission: Admission,
     pokes: Pokes,
     probe: Probe,
@@ -54,6 +56,7 @@ impl AppState {
     pub fn new(parts: Parts) -> AppState {
         let verifier = Verifier::new(&parts.config.tokens);
         let admission = Admission::new(&parts.config.limits);
+        let reaching = Reaching::new(&parts.config);
         let pokes = Pokes::through(Arc::clone(&parts.bus));
         AppState(Arc::new(State {
             parts,
@@ -61,6 +64,7 @@ impl AppState {
             accounts: Accounts::new(),
             orders: Orders::new(),
             forms: Forms::new(),
+            reaching,
             admission,
             pokes,
             probe: Probe::default(),
@@ -99,6 +103,11 @@ impl AppState {
     /// Compiled schemas of clients.
     pub(crate) fn forms(&self) -> &Forms {
         &self.0.forms
+    }
+
+    /// The means by which people are reached.
+    pub(crate) fn reaching(&self) -> &Reaching {
+        &self.0.reaching
     }
 
     pub(crate) fn admission(&self) -> &Admission {

@@ -10,7 +10,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use neena_api::auth::local::{self, LocalToken};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, router};
+use neena_api::{
+    ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, router,
+};
 use neena_bus::Bus;
 use neena_store::{Db, SqlStore};
 use sea_orm::{ConnectionTrait, Statement};
@@ -27,6 +29,7 @@ pub struct Api {
     pub app: AppState,
     pub db: Db,
     pub secret: Secret,
+    reach: Reach,
     /// Messages handed over after their commit: nobody publishes them here.
     _messages: tokio::sync::mpsc::Receiver<neena_store::Message>,
     ground: Arc<Ground>,
@@ -38,6 +41,7 @@ pub struct Setup {
     pub bus: Arc<dyn Bus>,
     pub secret: Secret,
     pub limits: Limits,
+    pub reach: Reach,
     pub pool: neena_store::Connections,
 }
 
@@ -48,6 +52,7 @@ impl Default for Setup {
             bus: stack::bus(),
             secret: Secret::random(),
             limits: Limits::default(),
+            reach: Reach::default(),
             pool: neena_store::Connections::default(),
         }
     }
@@ -81,6 +86,7 @@ impl Api {
         };
         let setup = Setup {
             secret: self.secret.clone(),
+            reach: self.reach.clone(),
             ..Setup::default()
         };
         Api::over(Arc::clone(&self.ground), db, setup)
@@ -92,6 +98,7 @@ impl Api {
             bus,
             secret,
             limits,
+            reach,
             ..
         } = setup;
         let store = Arc::new(SqlStore::new(db.clone()));
@@ -113,6 +120,7 @@ impl Api {
                 },
                 limits,
                 queue_prefix: "neena".to_owned(),
+                reach: reach.clone(),
             },
             hosting,
             metrics: Some(Metrics::new(|| "neena_http_requests_total 1\n".to_owned())),
@@ -122,6 +130,7 @@ impl Api {
             app,
             db,
             secret,
+            reach,
             _messages: messages,
             ground,
         }

@@ -5,6 +5,7 @@
 
 mod file;
 mod options;
+mod reach;
 mod roles;
 mod values;
 
@@ -14,11 +15,13 @@ use std::process::ExitCode;
 use clap::{Arg, CommandFactory, FromArgMatches};
 
 pub use options::{
-    Apply, Cli, Command, Completions, Decide, FlowCommand, Issuer, List, Run, Runs, Server, Sync,
-    Token,
+    Apply, Approve, Cli, Command, Completions, Decide, Decisions, DecisionsCommand,
+    DecisionsExport, DecisionsList, FileToCheck, FlowCommand, Issuer, List, Plan, PlanCommand,
+    PlanExport, Reject, Run, Runs, Saying, Server, Sync, Token,
 };
+pub use reach::ReachOptions;
 pub use roles::{
-    Api, BrokerOptions, DatabaseOptions, Durability, Migrate, Serve, WorkOptions, Worker,
+    Api, BindOption, BrokerOptions, DatabaseOptions, Durability, Migrate, Serve, WorkOptions, Worker,
 };
 pub use values::Secret;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::options::{DataDirOption, Issuer};
+use super::reach::ReachOptions;
 use super::values::{Secret, bind_address, prefix, word};
 
 /// The database of an installation.
@@ -64,6 +65,8 @@ pub struct BindOption {
     /// Requests a second that one user may send to a process, beyond which the answer is a 429; 0: no limit.
     #[arg(long, env = "NEENA_RATE_LIMIT", value_name = "N", default_value_t = 0)]
     pub rate_limit: u32,
+    #[command(flatten)]
+    pub reach: ReachOptions,
 }
 
 /// What runs tasks.

@@ -91,6 +91,18 @@ pub fn bind_address(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// A web address that paths are added to.
+pub fn public_url(text: &str) -> Result<String, &'static str> {
+    let text = text.trim_end_matches('/');
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !text.contains(['?', '#', ' ']) => Ok(text.to_owned()),
+        _ => Err("give http(s)://HOST, such as https://neena.example.com"),
+    }
+}
+
 /// An e-mail address, as far as its shape tells.
 pub fn email(text: &str) -> Result<String, &'static str> {
     let shaped = text

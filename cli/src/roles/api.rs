@@ -10,11 +10,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use neena::{Node, Options, Role};
 use neena_api::auth::local::{LocalToken, SignError, sign};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts};
+use neena_api::{
+    ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, Smtp,
+};
 use tokio::net::TcpListener;
 
 use super::{backends, metrics, name, seconds, signal};
-use crate::config::{Api, Issuer};
+use crate::config::{Api, BindOption, BrokerOptions, Issuer, ReachOptions};
 use crate::data_dir::{self, DataDir};
 use crate::logs;
 
@@ -57,10 +59,10 @@ pub async fn run(options: Api) -> anyhow::Result<()> {
         &options.issuer,
         secret.clone(),
         grace,
-        &options.broker.amqp_prefix,
-        options.bind.rate_limit,
+        &options.broker,
+        &options.bind,
         metrics,
-    );
+    )?;
     if let Some(dir) = &dir {
         dir.write_token(&local_token(&options.issuer, &secret)?)?;
     }
@@ -75,11 +77,12 @@ pub(super) fn state(
     issuer: &Issuer,
     secret: Secret,
     grace: Duration,
-    queue_prefix: &str,
-    rate: u32,
+    broker: &BrokerOptions,
+    bind: &BindOption,
     metrics: PrometheusHandle,
-) -> AppState {
-    AppState::new(Parts {
+) -> anyhow::Result<AppState> {
+    let reach = reach(broker, &bind.reach)?;
+    let parts = Parts {
         db: node.db.clone(),
         store: node.store.clone(),
         outlet: node.outlet.clone(),
@@ -95,17 +98,38 @@ pub(super) fn state(
                 ..Connections::default()
             },
             limits: Limits {
-                rate,
+                rate: bind.rate_limit,
                 ..Limits::default()
             },
-            queue_prefix: queue_prefix.to_owned(),
+            queue_prefix: broker.amqp_prefix.clone(),
+            reach,
         },
         hosting: node
             .hosting
             .clone()
             .map(|hosting| hosting as Arc<dyn Hosting>),
         metrics: Some(Metrics::new(move || metrics.render())),
-    })
+    };
+    Ok(AppState::new(parts))
+}
+
+/// How people are reached. What is signed for them is signed with the key that all processes share.
+fn reach(broker: &BrokerOptions, options: &ReachOptions) -> anyhow::Result<Reach> {
+    let key = broker.master_key.as_ref().map(|key| {
+        Secret::new(key.expose()).context("NEENA_MASTER_KEY cannot sign links and webhooks")
+    });
+    let reach = Reach {
+        smtp: options.smtp_url.as_ref().map(|url| Smtp {
+            url: url.expose().to_owned(),
+            from: options.mail_from.clone(),
+        }),
+        public_url: options.public_url.clone(),
+        egress_allow: options.egress_allow.clone(),
+        key: key.transpose()?,
+        ..Reach::default()
+    };
+    reach.check().context("no e-mail can be sent")?;
+    Ok(reach)
 }
 
 /// Listens, so that an address in use is told before anything else is done.

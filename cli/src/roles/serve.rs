@@ -44,10 +44,10 @@ pub async fn run(options: Serve) -> anyhow::Result<()> {
         &options.issuer,
         secret.clone(),
         grace,
-        &options.broker.amqp_prefix,
-        options.bind.rate_limit,
+        &options.broker,
+        &options.bind,
         metrics,
-    );
+    )?;
     dir.write_token(&api::local_token(&options.issuer, &secret)?)?;
     api::say(&format!("neena is ready on http://{address}"))?;
     // Both stop at the same time: neither needs more than the grace.

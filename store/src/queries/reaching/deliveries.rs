@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use neena_engine::Micros;
-use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, Statement,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, Statement};
 use uuid::Uuid;
 
 use super::{all, execute, skip_locked};
@@ -20,13 +18,7 @@ const AT_ONCE: usize = 500;
 const REMOVED_AT_ONCE: i64 = 500;
 
 /// A delivery that is due at once.
-pub fn due(
-    organization: Uuid,
-    hook: Uuid,
-    event: &str,
-    body: String,
-    now: Micros,
-) -> Model {
+pub fn due(organization: Uuid, hook: Uuid, event: &str, body: String, now: Micros) -> Model {
     Model {
         id: Uuid::now_v7(),
         organization_id: organization,
@@ -53,9 +45,7 @@ pub async fn insert(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), D
             .take(AT_ONCE)
             .map(IntoActiveModel::into_active_model)
             .collect();
-        Entity::insert_many(some)
-            .exec_without_returning(db)
-            .await?;
+        Entity::insert_many(some).exec_without_returning(db).await?;
     }
     Ok(())
 }
@@ -94,9 +84,14 @@ pub async fn take(
 pub enum Attempted {
     Done,
     /// To be tried again then.
-    Again { at: Micros, why: String },
+    Again {
+        at: Micros,
+        why: String,
+    },
     /// Never again.
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
 }
 
 /// Notes what became of an attempt, unless a later one was begun.

@@ -70,12 +70,7 @@ pub async fn delete(
     if deleted.rows_affected == 0 {
         return Ok(false);
     }
-    execute(
-        db,
-        "DELETE FROM deliveries WHERE hook_id = $1",
-        [id.into()],
-    )
-    .await?;
+    execute(db, "DELETE FROM deliveries WHERE hook_id = $1", [id.into()]).await?;
     let sql = "DELETE FROM courier_cursors WHERE organization_id = $1 \
          AND NOT EXISTS (SELECT 1 FROM notification_hooks WHERE organization_id = $1)";
     execute(db, sql, [organization.0.into()]).await?;

@@ -21,9 +21,7 @@ pub async fn insert(db: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), D
             .take(500)
             .map(IntoActiveModel::into_active_model)
             .collect();
-        Entity::insert_many(some)
-            .exec_without_returning(db)
-            .await?;
+        Entity::insert_many(some).exec_without_returning(db).await?;
     }
     Ok(())
 }

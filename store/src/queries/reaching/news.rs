@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{all, execute, ids, places, skip_locked};
+use crate::entities::decision;
 
 /// An ask whose people are to be told.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -29,9 +30,6 @@ pub struct ToTell {
     /// JSON of the audience.
     pub audience: Option<String>,
     pub plan_hash: String,
-    pub triggered_by: String,
-    /// The head of the plan.
-    pub head: Option<String>,
 }
 
 impl ToTell {
@@ -44,27 +42,11 @@ impl ToTell {
     /// Who may not answer.
     pub fn excluded(&self) -> Vec<&str> {
         let requester = Some(self.requester.as_str()).filter(|email| !email.is_empty());
-        requester.into_iter().chain(self.author.as_deref()).collect()
+        requester
+            .into_iter()
+            .chain(self.author.as_deref())
+            .collect()
     }
-}
-
-/// A sealed entry of the decision log.
-#[derive(Clone, Debug, FromQueryResult)]
-pub struct Entry {
-    pub id: Uuid,
-    pub seq: i64,
-    pub run_id: Option<Uuid>,
-    pub idx: Option<i64>,
-    pub gate: Option<String>,
-    pub what: String,
-    pub actor_email: Option<String>,
-    pub stands_in_for: Option<String>,
-    pub way: String,
-    pub plan_hash: Option<String>,
-    pub stage: Option<String>,
-    pub comment: Option<String>,
-    pub result: String,
-    pub at: i64,
 }
 
 /// Organizations with hooks in which asks are to be told.
@@ -112,15 +94,13 @@ pub async fn take_asks(
     let list = places(1, held.len());
     let sql = format!(
         "SELECT s.run_id, s.idx, s.item, s.flow_id, s.name, s.stage, s.asked_at, s.due_at, s.escalated, s.tell, \
-           s.requester, s.author, d.body AS audience, f.plan_hash, f.triggered_by, p.body AS head \
+           s.requester, s.author, d.body AS audience, f.plan_hash \
          FROM asks s JOIN flow_runs f ON f.id = s.run_id \
            LEFT JOIN audiences d ON d.organization_id = s.organization_id AND d.hash = s.audience \
-           LEFT JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash \
          WHERE s.run_id IN ({list}) AND s.tell IS NOT NULL AND s.state = 'open' ORDER BY s.asked_at",
     );
     let values: Vec<Value> = ids(&held).collect();
-    let statement =
-        Statement::from_sql_and_values(db.get_database_backend(), sql, values.clone());
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values.clone());
     let told = ToTell::find_by_statement(statement).all(db).await?;
     let sql = format!("UPDATE asks SET tell = NULL WHERE run_id IN ({list}) AND tell IS NOT NULL");
     execute(db, sql, values).await?;
@@ -141,8 +121,8 @@ fn run_ids(rows: &[sea_orm::QueryResult]) -> Result<Vec<Uuid>, DbErr> {
 pub async fn take_decisions(
     db: &impl ConnectionTrait,
     organization: OrganizationId,
-    limit: u32,
-) -> Result<Vec<Entry>, DbErr> {
+    limit: u64,
+) -> Result<Vec<decision::Model>, DbErr> {
     let sql = format!(
         "SELECT seq FROM courier_cursors WHERE organization_id = $1{}",
         skip_locked(db)
@@ -152,15 +132,9 @@ pub async fn take_decisions(
         return Ok(Vec::new());
     };
     let cursor: i64 = cursor.try_get_by_index(0)?;
-    let sql = "SELECT id, seq, run_id, idx, gate, what, actor_email, stands_in_for, way, plan_hash, stage, comment, \
-           result, at FROM decisions WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-    let values = [
-        organization.0.into(),
-        cursor.into(),
-        i64::from(limit).into(),
-    ];
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    let entries = Entry::find_by_statement(statement).all(db).await?;
+    let entries = super::super::of(db, organization)
+        .sealed_after(cursor, limit)
+        .await?;
     if let Some(last) = entries.last() {
         let sql = "UPDATE courier_cursors SET seq = $1 WHERE organization_id = $2";
         execute(db, sql, [last.seq.into(), organization.0.into()]).await?;

@@ -9,6 +9,8 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 
+use uuid::Uuid;
+
 use super::{all, places};
 use crate::entities::user;
 
@@ -102,6 +104,14 @@ pub async fn approving(
         .filter(may)
         .map(|user| (user.email.to_lowercase(), user))
         .collect())
+}
+
+/// Whoever asked for a run, and those who voted on it, by e-mail in lower case.
+pub async fn concerned(db: &impl ConnectionTrait, run: Uuid) -> Result<Vec<String>, DbErr> {
+    let sql = "SELECT lower(triggered_by) FROM flow_runs WHERE id = $1 \
+         UNION SELECT lower(approver_email) FROM approvals WHERE run_id = $1";
+    let rows = all(db, sql, [run.into()]).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// What the last token of a user granted.

@@ -1,0 +1,133 @@
+//! The plan on a page: who asks for what, what changed since it was approved last, and every task.
+
+use neena_engine::Micros;
+use neena_engine::approval::Subject;
+use neena_engine::plan::{Arguments, Operation};
+use neena_engine::run::TaskKey;
+use serde_json::Value;
+
+use super::super::open::Opened;
+use super::escaped;
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// Tasks shown at most.
+const MOST: usize = 500;
+/// Most letters shown of one value.
+const LONGEST: usize = 4_000;
+
+/// Who asks for what.
+pub(super) fn facts(opened: &Opened) -> String {
+    let head = &opened.plan.head;
+    let mut rows = vec![
+        ("Asked by", head.triggered_by.clone()),
+        ("Request", head.request.instructions.clone()),
+        (
+            "Input",
+            pretty(&Value::Object((*head.request.metadata).clone())),
+        ),
+        ("Flow version", head.flow_version.to_string()),
+    ];
+    if let Some(author) = &head.author {
+        rows.push(("Written by", author.email.clone()));
+    }
+    if let Some(gate) = &opened.gate {
+        rows.push(("Gate before", gate.clone()));
+    }
+    if let Some(stage) = &opened.stage {
+        rows.push(("Stage", stage.clone()));
+    }
+    if let Some(due) = opened.ask.due_at {
+        rows.push(("Answer until", Micros(due).to_string()));
+    }
+    rows.push(("Run", opened.link.run_id.to_string()));
+    rows.push(("Plan", opened.plan.hash.to_string()));
+    let rows: String = rows
+        .iter()
+        .map(|(name, value)| {
+            let value = escaped(&short(value));
+            format!("<tr><th>{name}</th><td><pre>{value}</pre></td></tr>")
+        })
+        .collect();
+    format!("<table>{rows}</table>")
+}
+
+/// What changed since a plan of the flow was approved last.
+pub(super) async fn changes(_: &AppState, _: &Opened) -> Result<String, ApiError> {
+    Ok(String::new())
+}
+
+/// Every task, in the order of the plan.
+pub(super) fn operations(opened: &Opened) -> String {
+    let operations = &opened.plan.graph.body().operations;
+    let rows: String = operations.iter().take(MOST).map(operation).collect();
+    let left = operations.len().saturating_sub(MOST);
+    let more = match left {
+        0 => String::new(),
+        left => {
+            format!("<p>{left} more tasks are not shown here; the API shows the whole plan.</p>")
+        }
+    };
+    format!(
+        "<h2>Plan</h2><table><tr><th>Task</th><th>Code</th><th>Arguments</th></tr>{rows}</table>{more}"
+    )
+}
+
+fn operation(operation: &Operation) -> String {
+    let arguments = match &operation.arguments {
+        Arguments::Given(given) => pretty(&serde_json::to_value(given).unwrap_or_default()),
+        Arguments::ByName(sources) => {
+            let names = sources.iter().map(|source| source.parameter.as_str());
+            format!("by name: {}", names.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let mut name = escaped(&operation.name);
+    for (word, text) in [
+        ("", operation.instruction.as_deref()),
+        ("only if ", operation.when.as_deref()),
+    ] {
+        if let Some(text) = text {
+            name.push_str(&format!(
+                "<br><small>{word}{}</small>",
+                escaped(&short(text))
+            ));
+        }
+    }
+    if operation.approval.is_some() {
+        name.push_str("<br><small>asks for approval</small>");
+    }
+    format!(
+        "<tr><td>{name}</td><td>{}.{}<br><small>{}</small></td><td><pre>{}</pre></td></tr>",
+        escaped(&operation.integration),
+        escaped(&operation.method),
+        escaped(
+            operation
+                .code_digest
+                .get(..12)
+                .unwrap_or(&operation.code_digest)
+        ),
+        escaped(&short(&arguments)),
+    )
+}
+
+/// The schema of what is filled in, if anything is.
+pub(super) fn form(opened: &Opened) -> Option<String> {
+    let Subject::Gate(TaskKey { index, .. }) = opened.subject else {
+        return None;
+    };
+    let graph = &opened.plan.graph;
+    let gate = graph.operation(graph.position(index)?).approval.as_ref()?;
+    gate.input.as_ref().map(pretty)
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// As much of a text as a page shows.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()),
+        None => text.to_owned(),
+    }
+}
