@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod behaviour;
+mod gates;
 mod ground;
 #[path = "../driving/plans.rs"]
 mod plans;

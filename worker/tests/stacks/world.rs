@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use neena_bus::{Bus, Keeper, Relay};
+use neena_engine::flow::OnFailure;
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId};
+use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, RunStatus, TaskRow};
 use neena_store::entities::{flow_run, live_run};
 use neena_store::{Db, Decided, Deciding, Journal, NewRun, Outlet, SqlStore, Store, insert_run};
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ground::Ground;
-use crate::plans::{Step, approve, plan};
+use crate::plans::{Step, approve, plan, plan_that};
 use crate::scripted::Scripted;
 
 /// How long a worker may be silent here.
@@ -102,8 +104,12 @@ impl World {
     }
 
     pub async fn waiting(&self, steps: &[Step]) -> RunId {
+        self.insert(plan(steps, None)).await
+    }
+
+    async fn insert(&self, plan: Arc<Plan>) -> RunId {
         let run = RunId(Uuid::now_v7());
-        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan(steps, None), None).unwrap();
+        let new = NewRun::new(run, FlowRequestId(Uuid::nil()), plan, None).unwrap();
         let made = self
             .db
             .unit(move |tx| Box::pin(async move { insert_run(tx, &new).await }));
@@ -134,6 +140,25 @@ impl World {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Waits until nobody owns the run, which waits for something.
+    pub async fn parked(&self, run: RunId) {
+        until(async || {
+            let live = live_run::Entity::find_by_id(run.0);
+            let live = live.one(self.db.reader()).await.unwrap();
+            live.is_some_and(|live| live.phase == "parked")
+        })
+        .await;
+    }
+
+    /// A run of these steps, approved, that goes on where a task fails.
+    pub async fn run_that_goes_on(&self, steps: &[Step]) -> RunId {
+        let run = self
+            .insert(plan_that(OnFailure::Continue, steps, None))
+            .await;
+        self.decide(run, approve()).await;
+        run
     }
 
     pub async fn row(&self, run: RunId) -> flow_run::Model {
