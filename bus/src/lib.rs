@@ -10,6 +10,7 @@ mod keeper;
 mod rabbit;
 mod relay;
 pub mod remote;
+mod sealer;
 
 use std::fmt::Debug;
 
@@ -25,6 +26,7 @@ pub use in_process::InProcess;
 pub use keeper::{Keeper, Kept};
 pub use rabbit::{Rabbit, RabbitConfig};
 pub use relay::Relay;
+pub use sealer::Sealer;
 
 /// Why messages did not get through; they stay in the outbox.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use neena_api::catalogue::upsert_built_ins;
 use neena_bus::remote::TaskBus;
-use neena_bus::{Bus, Keeper, Rabbit, Relay};
+use neena_bus::{Bus, Keeper, Rabbit, Relay, Sealer};
 use neena_store::db::Schema;
 use neena_store::{Db, Journal, Outlet, SqlStore, Store};
 use neena_worker::executors::Executors;
@@ -88,6 +88,7 @@ pub struct Node {
     rabbit: Option<Rabbit>,
     relay: Relay,
     keeper: JoinHandle<()>,
+    sealer: JoinHandle<()>,
     stop_keeper: CancellationToken,
 }
 
@@ -144,6 +145,7 @@ impl Node {
             keeper = keeper.apart(Uuid::new_v4().as_u64_pair().0);
         }
         let keeper = tokio::spawn(keeper.run(stop_keeper.clone()));
+        let sealer = tokio::spawn(Sealer::new(store.clone()).run(stop_keeper.clone()));
         let mut node = Node {
             db,
             store,
@@ -154,6 +156,7 @@ impl Node {
             rabbit,
             relay,
             keeper,
+            sealer,
             stop_keeper,
         };
         if let Some(worker) = role.worker() {
@@ -212,13 +215,15 @@ impl Node {
         let worker = self.stop_worker().await;
         self.stop_keeper.cancel();
         let keeper = self.keeper.await;
+        let sealer = self.sealer.await;
         self.relay.close().await;
         if let Some(rabbit) = &self.rabbit {
             rabbit.close().await;
         }
         self.db.close().await;
         worker?;
-        keeper.context("the keeper did not stop in good order")
+        keeper.context("the keeper did not stop in good order")?;
+        sealer.context("the sealer did not stop in good order")
     }
 }
 

@@ -315,6 +315,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn gates(&self, run: RunId) -> Res<Vec<Ask>>;
     /// Questions whose time has come, the longest due first: each is to be decided as [`Decision::Lapse`].
     async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>>;
+    /// Seals up to so many entries of the decision log that are committed; how many were. Durable. A store that keeps
+    /// no such log has nothing to seal.
+    async fn seal(&self, _limit: u64) -> Res<u64> {
+        Ok(0)
+    }
     /// Due parked runs become ready. Lazy commit.
     async fn wake(&self, limit: u16) -> Res<Vec<Message>>;
     /// When parked runs are due within this time from now, soonest first, at most so many.

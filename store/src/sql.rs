@@ -18,6 +18,7 @@ mod outbox;
 mod plan;
 mod roles;
 mod row;
+mod seal;
 mod settled;
 mod statement;
 mod worker;
@@ -186,6 +187,10 @@ impl Store for SqlStore {
 
     async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>> {
         asks::lapsed(self.db.reader(), limit).await
+    }
+
+    async fn seal(&self, limit: u64) -> Res<u64> {
+        seal::seal(&self.db, limit).await
     }
 
     async fn wake(&self, limit: u16) -> Res<Vec<Message>> {

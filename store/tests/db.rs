@@ -16,6 +16,7 @@ fn organization(name: &str) -> organization::Model {
         external_id: name.to_owned(),
         name: name.to_owned(),
         created_at: 1,
+        approval: None,
     }
 }
 

@@ -328,7 +328,7 @@ async fn a_rejected_run_is_not_retried(world: World) {
 async fn the_plan_is_read_back_verified(world: World) {
     let run = world.waiting(3, 2).await;
     let plan = world.store.plan(run).await.unwrap();
-    assert_eq!((plan.graph.len(), plan.head.policy.count), (3, 2));
+    assert_eq!((plan.graph.len(), plan.head.policy.stages[0].count), (3, 2));
     assert_eq!(*plan, *world.store.plan(run).await.unwrap());
     let unknown = world
         .store

@@ -1,5 +1,6 @@
 //! Fresh stores: in memory and on SQLite always, on Postgres where `NEENA_TEST_DATABASE_URL` names one.
 
+mod asking;
 mod cluster;
 mod plans;
 mod proxy;
@@ -8,8 +9,9 @@ mod scripted;
 mod words;
 mod world;
 
+pub use asking::{gate, people, reaching, stages};
 pub use cluster::Cluster;
-pub use plans::plan;
+pub use plans::{plan, plan_with};
 pub use proxy::Proxy;
 pub use rows::{completed, failed, hold, pending, skipped, started, then};
 pub use scripted::{Fault, Scripted, UNSTORABLE};

@@ -8,6 +8,7 @@ mod db;
 mod decisions;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod gates;
 mod harness;
 mod journal;
 mod keeping;

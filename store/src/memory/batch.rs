@@ -173,8 +173,7 @@ impl State {
             self.live.remove(&entry.run);
         }
         let place = (entry.run, AskState::Open);
-        self.asks
-            .retain(|(run, _), ask| (*run, ask.state) != place);
+        self.asks.retain(|(run, _), ask| (*run, ask.state) != place);
         if let Some(run) = self.runs.get_mut(&entry.run) {
             run.run.epoch = live.epoch;
             run.start_time = run.start_time.or(Some(entry.start(now)));

@@ -70,11 +70,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     }
 
     /// A page of the log, of all runs or of one, newest first.
-    pub async fn decisions(
-        &self,
-        run: Option<RunId>,
-        window: Window,
-    ) -> Result<Vec<Model>, DbErr> {
+    pub async fn decisions(&self, run: Option<RunId>, window: Window) -> Result<Vec<Model>, DbErr> {
         let mut rows = Entity::find().filter(Column::OrganizationId.eq(self.organization.0));
         if let Some(run) = run {
             rows = rows.filter(Column::RunId.eq(run.0));

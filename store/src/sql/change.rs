@@ -152,11 +152,7 @@ async fn write_live(
     Ok(true)
 }
 
-async fn write_run(
-    connection: &impl ConnectionTrait,
-    run: RunId,
-    change: &Change,
-) -> Res<()> {
+async fn write_run(connection: &impl ConnectionTrait, run: RunId, change: &Change) -> Res<()> {
     let after = &change.run;
     let sql = "UPDATE flow_runs SET status = $1, approval_status = $2, approved_hash = $3, round = $4, \
          end_time = $5, reason = $6 WHERE id = $7";

@@ -14,12 +14,19 @@ use uuid::Uuid;
 
 /// A plan of `tasks` tasks that takes `quorum` approvals.
 pub fn plan(organization: Uuid, tasks: u32, quorum: u32) -> Arc<Plan> {
-    plan_with(organization, tasks, Policy::quorum(quorum), &[])
+    plan_with(
+        organization,
+        "someone@example.com",
+        tasks,
+        Policy::quorum(quorum),
+        &[],
+    )
 }
 
-/// A plan of `tasks` tasks that asks as `policy` says, with gates before some of them.
+/// A plan of `tasks` tasks asked for `by` somebody, that asks as `policy` says, with gates before some of them.
 pub fn plan_with(
     organization: Uuid,
+    by: &str,
     tasks: u32,
     policy: Policy,
     gates: &[(u32, Policy)],
@@ -51,7 +58,7 @@ pub fn plan_with(
             name: None,
             metadata: Map::new().into(),
         },
-        triggered_by: "someone@example.com".into(),
+        triggered_by: by.into(),
         requester: None,
         author: None,
         policy,

@@ -11,8 +11,8 @@ use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::History;
 use neena_store::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res, Store, StoreError,
-    Verdict, Which, WorkerCard,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res, Store,
+    StoreError, Verdict, Which, WorkerCard,
 };
 use tokio::sync::Semaphore;
 use uuid::Uuid;

@@ -121,9 +121,9 @@ pub fn record(run: RunId, rows: &[Row], then: Then) -> Record {
     Record {
         seq: 1,
         rows: rows.iter().map(row).collect(),
-        attempts: Vec::new(),
         then,
         urgent: true,
+        ..Record::default()
     }
 }
 
