@@ -37,8 +37,10 @@ GRACE = 5
 class Host:
     """Serves one channel until it closes."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, gone=lambda: False):
         self.channel = channel
+        # Tells whether the worker is gone.
+        self.gone = gone
         self.integration = None
         # Whether a task runs. Over before its answer is sent: whoever has that may close the channel.
         self.busy = False
@@ -49,6 +51,9 @@ class Host:
         )
         while (frame := self.channel.receive()) is not None:
             self.busy = True
+            # A call that a dead worker left in the channel is another worker's by now.
+            if self.gone():
+                return
             reply = self._answer(*frame)
             self.busy = False
             self.channel.send(*reply)
@@ -97,14 +102,19 @@ def _flush():
             pass
 
 
+def _closing(descriptor):
+    """Polls whether the other end of the channel is closed, whatever is left to read of it."""
+    poller = select.poll()
+    poller.register(descriptor, getattr(select, "POLLRDHUP", 0))
+    return poller
+
+
 def _watch(host, descriptor):
     """Ends the process and its group when the worker is gone: a task must not outlive it.
 
     An idle host sees the end of the channel itself and leaves in good order; it is given a moment.
     """
-    poller = select.poll()
-    poller.register(descriptor, getattr(select, "POLLRDHUP", 0))
-    poller.poll()
+    _closing(descriptor).poll()
     if not host.busy:
         time.sleep(GRACE)
     if os.getpgrp() == os.getpid():
@@ -129,7 +139,8 @@ def main(arguments, descriptor):
         _limit_memory(options.memory)
     if options.directory:
         os.chdir(options.directory)
-    host = Host(Channel(descriptor))
+    closing = _closing(descriptor)
+    host = Host(Channel(descriptor), gone=lambda: bool(closing.poll(0)))
     threading.Thread(target=_watch, args=(host, descriptor), daemon=True, name="neena-watch").start()
     try:
         host.serve()

@@ -130,6 +130,16 @@ class Host(unittest.TestCase):
         self.ours.close()
         self.assertEqual(self.host.wait(20), -signal.SIGKILL)
 
+    def test_a_call_that_a_dead_worker_left_is_not_run(self):
+        self.start()
+        self.host.send_signal(signal.SIGSTOP)
+        header = {"type": "call", "call": 1, "method": "good", "run": "r", "index": 1, "item": None, "attempt": 1}
+        self.channel.send(header, b"{}")
+        self.ours.close()
+        self.host.send_signal(signal.SIGCONT)
+        _, printed = self.host.communicate(timeout=20)
+        self.assertNotIn(b"printed", printed)
+
 
 if __name__ == "__main__":
     unittest.main()
