@@ -3,6 +3,7 @@
 mod error;
 mod pages;
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ pub use error::ClientError;
 
 use crate::config::{Secret, Server};
 use crate::data_dir;
+
+/// How long a long answer may take.
+const LONG: Duration = Duration::from_secs(3_600);
 
 /// A server and the token to use there.
 #[derive(Debug)]
@@ -72,6 +76,31 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
         self.call(Method::PUT, path, query, body).await
+    }
+
+    /// Copies a long answer as it arrives.
+    pub async fn copy(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let mut request = self.http.get(self.url(path, query)?).timeout(LONG);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let unreachable = |error: reqwest::Error| ClientError::unreachable(&self.base, &error);
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if !status.is_success() {
+            let text = response.text().await.map_err(unreachable)?;
+            let signed = self.token.is_some();
+            return Err(ClientError::answered(status.as_u16(), &text, signed).into());
+        }
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            out.write_all(&chunk)?;
+        }
+        Ok(out.flush()?)
     }
 
     async fn call(

@@ -1,11 +1,15 @@
 //! What each command does.
 
+mod approvals;
+mod approve;
 mod completions;
 pub mod dead;
 mod decide;
+mod decisions;
 mod flow;
 pub mod key;
 mod migrate;
+mod plan;
 mod run;
 mod runs;
 mod sync;
@@ -16,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::config::{Cli, Command, FlowCommand};
+use crate::config::{Cli, Command, DecisionsCommand, FlowCommand, PlanCommand};
 use crate::roles;
 use crate::table;
 use crate::view::Run;
@@ -77,11 +81,23 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
             FlowCommand::List(options) => one_thread()?.block_on(flow::list(options, json)),
         },
         Command::Run(options) => one_thread()?.block_on(run::run(options, json)),
-        Command::Approve(options) => one_thread()?.block_on(decide::approve(options, json)),
-        Command::Reject(options) => one_thread()?.block_on(decide::plain("reject", options, json)),
+        Command::Approvals(options) => one_thread()?.block_on(approvals::run(options, json)),
+        Command::Approve(options) => one_thread()?.block_on(approve::approve(options, json)),
+        Command::Reject(options) => one_thread()?.block_on(approve::reject(options, json)),
         Command::Cancel(options) => one_thread()?.block_on(decide::plain("cancel", options, json)),
         Command::Retry(options) => one_thread()?.block_on(decide::plain("retry", options, json)),
         Command::Runs(options) => one_thread()?.block_on(runs::run(options, json)),
+        Command::Plan(options) => match options.command {
+            PlanCommand::Export(options) => one_thread()?.block_on(plan::export(options)),
+            PlanCommand::Verify(options) => plan::verify(&options, json),
+        },
+        Command::Decisions(options) => match options.command {
+            DecisionsCommand::List(options) => {
+                one_thread()?.block_on(decisions::list(options, json))
+            }
+            DecisionsCommand::Export(options) => one_thread()?.block_on(decisions::export(options)),
+            DecisionsCommand::Verify(options) => decisions::verify(&options, json),
+        },
         Command::Completions(options) => completions::run(&options),
     }
 }
@@ -115,6 +131,20 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// The text of a file to be checked; `-` is standard input.
+fn text_of(file: &std::path::Path) -> anyhow::Result<String> {
+    use std::io::Read;
+    if file != std::path::Path::new("-") {
+        return std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()));
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .context("cannot read standard input")?;
+    Ok(text)
 }
 
 /// Prints what a run gave: as it is for programs, harmless for a terminal.

@@ -21,7 +21,8 @@ pub use options::{
 };
 pub use reach::ReachOptions;
 pub use roles::{
-    Api, BindOption, BrokerOptions, DatabaseOptions, Durability, Migrate, Serve, WorkOptions, Worker,
+    Api, BindOption, BrokerOptions, DatabaseOptions, Durability, Migrate, Serve, WorkOptions,
+    Worker,
 };
 pub use values::Secret;
 

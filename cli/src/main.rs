@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod config;
 mod data_dir;
+mod diff_view;
 mod flow_file;
 mod logs;
 mod names;

@@ -1,6 +1,7 @@
 //! The plan a run holds, as the server read it from what was stored: what an approver is shown before
 //! the approval is sent.
 
+mod gate;
 mod lines;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use serde_json::{Map, Value};
 use crate::client::{Client, ClientError, read};
 use crate::table::short;
 use crate::view::full_name;
+use gate::Ask;
+pub use gate::Gate;
 use lines::Lines;
 
 /// A plan, and the answer it was read from.
@@ -36,6 +39,9 @@ pub struct Plan {
     pub dependencies: Vec<Dependency>,
     pub on_failure: String,
     pub timeout_seconds: Option<f64>,
+    /// What was asked about it so far: the plan itself, and the gates that were reached.
+    #[serde(default)]
+    asks: Vec<Ask>,
 }
 
 /// The request as the plan holds it.
@@ -46,10 +52,26 @@ pub struct Request {
     pub metadata: Map<String, Value>,
 }
 
-/// How many must approve.
+/// Who must approve.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Policy {
     pub count: u32,
+    #[serde(default)]
+    pub mode: String,
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    pub expires_in_seconds: Option<f64>,
+    #[serde(default)]
+    pub on_expiry: String,
+}
+
+/// A number of approvals by some people.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Stage {
+    pub name: String,
+    pub count: u32,
+    #[serde(default)]
+    pub approvers: Vec<String>,
 }
 
 /// A task of the plan.
@@ -66,6 +88,8 @@ pub struct Operation {
     pub trigger_rule: String,
     pub retry: Retry,
     pub timeout_seconds: Option<f64>,
+    /// The gate before it, as the API has it.
+    pub approval: Option<Value>,
 }
 
 /// What a task is given.
@@ -132,6 +156,11 @@ impl PlanView {
             task: operation.task(),
         };
         self.plan.operations.iter().map(step).collect()
+    }
+
+    /// Its gates, in order.
+    pub fn gates(&self) -> Vec<Gate> {
+        Gate::all(&self.plan)
     }
 }
 

@@ -1,22 +1,16 @@
-//! `neena approve`, `reject`, `cancel` and `retry`
+//! `neena cancel` and `retry`, and what follows any decision.
 
 use serde_json::Value;
 
-use super::{Done, print, print_json, print_result};
+use super::approve::told;
+use super::{Done, print_json, print_result};
 use crate::client::{Client, ClientError, read};
 use crate::config::Decide;
+use crate::diff_view::DiffView;
 use crate::plan_view::{Plan, PlanView, Step};
 use crate::progress;
 use crate::table;
 use crate::view::Run;
-
-/// Shows the plan and approves exactly that one.
-pub async fn approve(options: Decide, json: bool) -> anyhow::Result<Done> {
-    let client = Client::new(&options.server)?;
-    let plan = PlanView::load(&client, &options.run.to_string()).await?;
-    let answer = approve_plan(&client, &plan).await?;
-    after(&client, &options, &plan.steps(), Some(&plan), answer, json).await
-}
 
 /// The decisions that need no plan in front of the eyes.
 pub async fn plain(verb: &str, options: Decide, json: bool) -> anyhow::Result<Done> {
@@ -32,13 +26,22 @@ pub async fn plain(verb: &str, options: Decide, json: bool) -> anyhow::Result<Do
             .map(|plan| plan.steps())
             .unwrap_or_default();
     }
-    after(&client, &options, &steps, None, answer, json).await
+    after(
+        &client,
+        options.run,
+        options.watch,
+        &steps,
+        None,
+        answer,
+        json,
+    )
+    .await
 }
 
 /// Prints the plan on standard error, then approves it by its hash: if the run holds another plan by
 /// then, the server refuses.
 pub async fn approve_plan(client: &Client, plan: &PlanView) -> Result<Value, ClientError> {
-    eprintln!("{plan}");
+    show(client, plan).await?;
     let Plan {
         flow_run,
         plan_hash,
@@ -51,6 +54,14 @@ pub async fn approve_plan(client: &Client, plan: &PlanView) -> Result<Value, Cli
     let answer = client.put("flow_runs/approve", &query, None).await?;
     eprintln!("Approved plan {}", table::short(plan_hash, 13));
     Ok(answer)
+}
+
+/// Prints the plan on standard error, and what changed since the last approved one of its flow.
+pub async fn show(client: &Client, plan: &PlanView) -> Result<(), ClientError> {
+    eprintln!("{plan}");
+    let diff = DiffView::load(client, &plan.plan.flow_run).await?;
+    diff.print();
+    Ok(())
 }
 
 /// Watches the run to its end and prints what it gave.
@@ -83,23 +94,21 @@ pub fn with_plan(mut answer: Value, shown: Option<&PlanView>) -> Value {
     answer
 }
 
-async fn after(
+pub(super) async fn after(
     client: &Client,
-    options: &Decide,
+    run: uuid::Uuid,
+    watch: bool,
     steps: &[Step],
     shown: Option<&PlanView>,
     answer: Value,
     json: bool,
 ) -> anyhow::Result<Done> {
+    if watch {
+        return finish(client, &run.to_string(), steps, shown, json).await;
+    }
     let run: Run = read(&answer)?;
-    if options.watch {
-        return finish(client, &run.id, steps, shown, json).await;
-    }
-    if json {
-        print_json(&with_plan(answer, shown))?;
-    } else {
-        let approval = run.approval_status.as_deref().unwrap_or("not decided");
-        print(&format!("{}  {}  {approval}", run.id, run.status))?;
-    }
+    let approval = run.approval_status.as_deref().unwrap_or("not decided");
+    let line = format!("{}  {}  {approval}", run.id, run.status);
+    told(&with_plan(answer, shown), &line, json)?;
     Ok(Done::Well)
 }

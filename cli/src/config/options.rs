@@ -63,16 +63,22 @@ pub enum Command {
     Flow(Flow),
     /// Make a request for a flow and a run of it.
     Run(Run),
-    /// Show a run's plan and approve exactly that plan.
-    Approve(Decide),
-    /// Reject a run that waits for approval.
-    Reject(Decide),
+    /// List what waits for your approval, the longest waiting first.
+    Approvals(List),
+    /// Show a run's plan, and what changed since the last approved one, and approve exactly that plan.
+    Approve(Approve),
+    /// Reject a run that waits for approval, or a gate inside one.
+    Reject(Reject),
     /// Cancel a run.
     Cancel(Decide),
     /// Run again from the failed tasks, under the same plan and approval.
     Retry(Decide),
     /// List runs, or show one with its tasks and its result.
     Runs(Runs),
+    /// Take a run's plan out as it is stored, and check such a file against its hash.
+    Plan(Plan),
+    /// Show, take out and check the log of decisions.
+    Decisions(Decisions),
     /// Print a completion script for a shell.
     Completions(Completions),
 }
@@ -235,7 +241,124 @@ pub struct Run {
     pub server: Server,
 }
 
-/// `neena approve`, `reject`, `cancel`, `retry`
+/// What is decided about, and what is said to it.
+#[derive(Debug, Args)]
+pub struct Saying {
+    /// The run's id.
+    #[arg(value_name = "RUN")]
+    pub run: uuid::Uuid,
+    /// Decide about the gate of this task (its name or key), not about the plan as a whole.
+    #[arg(long, value_name = "NAME")]
+    pub gate: Option<String>,
+    /// The stage you speak for; needed only if you may speak for several.
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// Why: kept with the decision.
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena approve`
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[command(flatten)]
+    pub saying: Saying,
+    /// What the gate asks for: a JSON object, or @FILE that holds one.
+    #[arg(long, value_name = "JSON", requires = "gate")]
+    pub answer: Option<String>,
+    /// Do not ask again before the approval is sent.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Stay and show the run's progress until it ends.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `neena reject`
+#[derive(Debug, Args)]
+pub struct Reject {
+    #[command(flatten)]
+    pub saying: Saying,
+    /// Stay and show the run's progress until it ends.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `neena plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(subcommand)]
+    pub command: PlanCommand,
+}
+
+/// What to do with plans.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Print the plan of a run as it is stored: two canonical texts and their hashes, as JSON.
+    Export(PlanExport),
+    /// Compute the hash of an exported plan anew; needs no server.
+    Verify(FileToCheck),
+}
+
+/// `neena plan export`
+#[derive(Debug, Args)]
+pub struct PlanExport {
+    /// The run's id.
+    #[arg(value_name = "RUN")]
+    pub run: uuid::Uuid,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `neena decisions`
+#[derive(Debug, Args)]
+pub struct Decisions {
+    #[command(subcommand)]
+    pub command: DecisionsCommand,
+}
+
+/// What to do with the log of decisions.
+#[derive(Debug, Subcommand)]
+pub enum DecisionsCommand {
+    /// List decisions, newest first.
+    List(DecisionsList),
+    /// Print the whole log as JSON lines, oldest first.
+    Export(DecisionsExport),
+    /// Check an exported log: finds every entry that was edited, removed or moved. Needs no server.
+    Verify(FileToCheck),
+}
+
+/// `neena decisions list`
+#[derive(Debug, Args)]
+pub struct DecisionsList {
+    /// Those about this run only.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<uuid::Uuid>,
+    #[command(flatten)]
+    pub list: List,
+}
+
+/// `neena decisions export`
+#[derive(Debug, Args)]
+pub struct DecisionsExport {
+    /// From this number of the chain on; without it from the beginning.
+    #[arg(long, value_name = "N")]
+    pub from: Option<u64>,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// A file that is checked without a server.
+#[derive(Debug, Args)]
+pub struct FileToCheck {
+    /// The file; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `neena cancel`, `retry`
 #[derive(Debug, Args)]
 pub struct Decide {
     /// The run's id.

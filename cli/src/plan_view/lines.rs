@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Arguments, Operation, Plan, Source};
+use super::{Arguments, Operation, Plan, Source, Stage};
 use crate::table::short;
 
 /// Tasks shown of a plan; longer ones are cut, and say so.
@@ -96,14 +96,36 @@ impl<'a> Lines<'a> {
             self.field("", &more);
         }
         self.field("asked by", &plan.triggered_by);
-        if plan.policy.count != 1 {
-            self.field("approval", &format!("by {}", plan.policy.count));
-        }
+        self.approval();
         if plan.on_failure != "stop" {
             self.field("failure", &plan.on_failure);
         }
         if let Some(limit) = plan.timeout_seconds {
             self.field("timeout", &format!("{limit} s"));
+        }
+    }
+
+    /// Who must approve, where it is more than one approval by whoever may approve.
+    fn approval(&mut self) {
+        let policy = &self.plan.policy;
+        let told: Vec<String> = match policy.stages.as_slice() {
+            _ if policy.mode == "none" => vec!["nobody is asked".to_owned()],
+            [] if policy.count == 1 => Vec::new(),
+            [] => vec![format!("by {}", policy.count)],
+            [only] if only.count == 1 && only.approvers.is_empty() => Vec::new(),
+            stages => stages.iter().map(told_stage).collect(),
+        };
+        let mut label = "approval";
+        for line in told {
+            self.field(std::mem::take(&mut label), &line);
+        }
+        if let Some(limit) = self.plan.policy.expires_in_seconds {
+            let then = match self.plan.policy.on_expiry.as_str() {
+                "escalate" => "others are asked, too",
+                "approve" => "it counts as approved",
+                _ => "it counts as rejected",
+            };
+            self.field("expires", &format!("after {limit} s: then {then}"));
         }
     }
 
@@ -177,6 +199,9 @@ impl<'a> Lines<'a> {
         if let Some(limit) = operation.timeout_seconds {
             self.detail(&format!("timeout {limit} s"));
         }
+        if operation.approval.is_some() {
+            self.detail("gate: it starts when it is approved");
+        }
     }
 
     fn source(&self, source: &Source) -> String {
@@ -202,6 +227,15 @@ impl<'a> Lines<'a> {
             .cloned()
             .unwrap_or_else(|| format!("task {index}"))
     }
+}
+
+/// A stage in one line.
+fn told_stage(stage: &Stage) -> String {
+    let who = match stage.approvers.as_slice() {
+        [] => "anyone who may approve".to_owned(),
+        names => names.join(", "),
+    };
+    format!("{}: {} of {who}", stage.name, stage.count)
 }
 
 /// A value in one line.

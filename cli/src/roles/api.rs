@@ -10,9 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use neena::{Node, Options, Role};
 use neena_api::auth::local::{LocalToken, SignError, sign};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{
-    ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, Smtp,
-};
+use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, Smtp};
 use tokio::net::TcpListener;
 
 use super::{backends, metrics, name, seconds, signal};
