@@ -6,6 +6,7 @@ mod harness;
 
 mod bodies;
 mod catalogue;
+mod courier;
 mod decisions;
 mod external;
 mod flow_requests;
@@ -13,6 +14,7 @@ mod flow_runs;
 mod flows;
 mod hang_ups;
 mod idempotency;
+mod links;
 mod lists;
 mod metrics;
 mod overload;
