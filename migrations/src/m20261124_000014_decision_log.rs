@@ -63,6 +63,13 @@ impl MigrationTrait for Migration {
                     "CREATE TRIGGER decisions_sealed {of_seal} WHEN OLD.seq IS NOT NULL {refuse}"
                 ),
                 &format!("CREATE TRIGGER decisions_kept BEFORE DELETE ON decisions {refuse}"),
+                &format!(
+                    "CREATE TRIGGER decisions_unnumbered BEFORE INSERT ON decisions WHEN NEW.seq IS NOT NULL {refuse}"
+                ),
+                // What REPLACE puts aside is deleted without a word to triggers.
+                "CREATE TRIGGER decisions_once BEFORE INSERT ON decisions
+                   WHEN EXISTS (SELECT 1 FROM decisions WHERE id = NEW.id)
+                   BEGIN SELECT RAISE(IGNORE); END",
             ],
         )
         .await?;
@@ -77,6 +84,10 @@ impl MigrationTrait for Migration {
                     "CREATE TRIGGER decisions_sealed {of_seal} FOR EACH ROW WHEN (OLD.seq IS NOT NULL) {refuse}"
                 ),
                 &format!("CREATE TRIGGER decisions_kept BEFORE DELETE ON decisions FOR EACH ROW {refuse}"),
+                &format!("CREATE TRIGGER decisions_emptied BEFORE TRUNCATE ON decisions {refuse}"),
+                &format!(
+                    "CREATE TRIGGER decisions_unnumbered BEFORE INSERT ON decisions FOR EACH ROW WHEN (NEW.seq IS NOT NULL) {refuse}"
+                ),
             ],
         )
         .await

@@ -14,6 +14,9 @@ use crate::{Entry, Message, Verdict};
 
 impl State {
     pub(super) fn commit(&mut self, entry: &Entry, now: Micros) -> Verdict {
+        if self.has(Flaw::AsksUnfenced) {
+            self.write_asks(entry, false);
+        }
         let Some(live) = self
             .live
             .get(&entry.run)
@@ -110,8 +113,7 @@ impl State {
     }
 
     /// Gates that were reached, unless the run was cancelled, and gates that are asked about no more.
-    fn write_asks(&mut self, entry: &Entry, live: &LiveRun) {
-        let closing = live.phase == Phase::Closing;
+    fn write_asks(&mut self, entry: &Entry, closing: bool) {
         for asked in entry.record.asks.iter().filter(|_| !closing) {
             let place = (entry.run, asked.ask.subject);
             self.asks.entry(place).or_insert_with(|| asked.ask.clone());
@@ -129,7 +131,7 @@ impl State {
     }
 
     fn write(&mut self, entry: &Entry, live: &LiveRun) {
-        self.write_asks(entry, live);
+        self.write_asks(entry, live.phase == Phase::Closing);
         let forgets = self.has(Flaw::OutcomesReplaced);
         for row in standing(&entry.record.rows) {
             let stored = self

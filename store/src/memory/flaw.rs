@@ -5,6 +5,8 @@
 pub enum Flaw {
     /// Takes what an owner writes under any claim.
     NoFence,
+    /// Writes the questions of an owner under any claim.
+    AsksUnfenced,
     /// Replaces an outcome by whatever is written later.
     OutcomesReplaced,
     /// Parks a run although it is not as its owner saw it.
