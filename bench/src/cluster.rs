@@ -82,7 +82,8 @@ pub async fn wide(
     figure
 }
 
-fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
+/// So many tasks side by side, each of which waits.
+pub fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
     let catalogue: Catalogue = built_ins()
         .into_iter()
         .map(|one| (one.definition.id, Arc::new(one.definition)))
@@ -118,14 +119,14 @@ fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
 }
 
 /// A database and a broker's queues of its own, and a process that approves.
-struct Cluster<'a> {
-    node: Node,
+pub struct Cluster<'a> {
+    pub node: Node,
     environment: Vec<(&'static str, String)>,
     program: &'a Path,
 }
 
 impl<'a> Cluster<'a> {
-    async fn new(servers: &Servers, program: &'a Path) -> anyhow::Result<Cluster<'a>> {
+    pub async fn new(servers: &Servers, program: &'a Path) -> anyhow::Result<Cluster<'a>> {
         let own = servers.own().await?;
         let backends = own.backends();
         let db = backends.open().await?;
@@ -151,8 +152,16 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    async fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
+    pub async fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
         try_join_all((0..count).map(|_| worker(self.program, &self.environment))).await
+    }
+
+    /// The number a query answers.
+    pub async fn count(&self, sql: &str) -> anyhow::Result<usize> {
+        let statement = Statement::from_string(DatabaseBackend::Postgres, sql);
+        let row = self.node.db.reader().query_one_raw(statement).await?;
+        let count: i64 = row.context("no answer")?.try_get_by_index(0)?;
+        Ok(usize::try_from(count)?)
     }
 
     async fn measure(
@@ -222,7 +231,7 @@ async fn worker(program: &Path, environment: &[(&'static str, String)]) -> anyho
     Ok(child)
 }
 
-async fn stop(processes: Vec<Child>) -> anyhow::Result<()> {
+pub async fn stop(processes: Vec<Child>) -> anyhow::Result<()> {
     for mut child in processes {
         child.kill().await?;
     }

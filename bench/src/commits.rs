@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use neena_engine::flow::{FlowSpec, OperationSpec, Retry, TriggerRule};
-use neena_engine::plan::Graph;
+use neena_engine::approval::Policy;
+use neena_engine::flow::{DependencySpec, FlowSpec, OperationSpec, Retry, TriggerRule};
+use neena_engine::plan::{Gate, Graph};
 use neena_engine::run::RunStatus;
 use serde_json::{Map, json};
 
@@ -97,6 +98,62 @@ async fn making_approving_and_cancelling_cost_a_durable_commit_each() -> anyhow:
             "{stack}: cancelling what runs, and its close"
         );
         machine.stop().await?;
+    }
+    Ok(())
+}
+
+/// Recorded steps one after the other, of which these wait for people.
+fn gated(machine: &Machine, steps: u32, gates: &[u32]) -> anyhow::Result<Arc<Graph>> {
+    let operation = |index| OperationSpec {
+        name: format!("step {index}"),
+        task_definition: machine.definition("step"),
+        index,
+        instruction: None,
+        arguments: Some(Map::from_iter([("n".to_owned(), json!(1))])),
+        when: None,
+        trigger_rule: TriggerRule::AllSuccess,
+        retry: Retry::NONE,
+        timeout_ms: None,
+        approval: gates.contains(&index).then(|| Gate {
+            policy: Policy::quorum(1),
+            input: None,
+        }),
+    };
+    machine.graph(FlowSpec {
+        name: "asks".into(),
+        task_operations: (0..steps).map(operation).collect(),
+        dependencies: (1..steps)
+            .map(|target| DependencySpec {
+                source_task_operation: target - 1,
+                target_task_operation: target,
+                instruction: None,
+            })
+            .collect(),
+        ..FlowSpec::default()
+    })
+}
+
+#[tokio::test]
+async fn a_gate_costs_its_decision_and_one_more_where_nothing_was_recorded_before_it()
+-> anyhow::Result<()> {
+    // The question and the park ride with the outcome before the gate.
+    for (gates, expected) in [(&[][..], 3), (&[1], 4), (&[0], 5), (&[0, 1], 6)] {
+        for (stack, machine) in machines().await? {
+            let node = machine.node();
+            let graph = gated(&machine, 2, gates)?;
+            let run = runs::waiting(node, &graph).await?;
+            let before = machine.commits().await?.durable;
+            runs::approve(node, run).await?;
+            for gate in gates {
+                live(&machine, run, Some("parked")).await?;
+                runs::open(node, run, *gate).await?;
+            }
+            let status = runs::ended(node, run).await?;
+            ensure!(status == RunStatus::Completed, "it ended as {status}");
+            let cost = machine.commits().await?.durable - before;
+            ensure!(cost == expected, "{stack}, gates {gates:?}: {cost}");
+            machine.stop().await?;
+        }
     }
     Ok(())
 }

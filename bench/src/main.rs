@@ -6,6 +6,7 @@
 
 mod cluster;
 mod floor;
+mod idle;
 mod machine;
 mod report;
 mod runs;
@@ -24,6 +25,9 @@ struct Options {
     /// Measure 1, 2 and 4 worker processes over Postgres and RabbitMQ instead (the program `neena` beside this one).
     #[arg(long, requires_all = ["database_url", "amqp_url"])]
     cluster: bool,
+    /// Measure instead what so many runs that wait for people cost a worker that has nothing to do (as above).
+    #[arg(long, value_name = "RUNS", requires_all = ["database_url", "amqp_url"], conflicts_with = "cluster")]
+    waiting: Option<usize>,
     /// A Postgres server where databases may be made.
     #[arg(long, env = "NEENA_TEST_DATABASE_URL")]
     database_url: Option<String>,
@@ -47,6 +51,9 @@ async fn main() -> anyhow::Result<()> {
     if options.cluster {
         return scale(&options).await;
     }
+    if let Some(waiting) = options.waiting {
+        return wait(&options, waiting).await;
+    }
     let chosen = scenario::choose(&options.scenarios)?;
     let machine = machine::Machine::start(&options.python).await?;
     let mut figures = Vec::new();
@@ -65,11 +72,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// How 1,000 runs of one task, and one run of 400 tasks, spread over workers.
 async fn scale(options: &Options) -> anyhow::Result<()> {
-    let servers = stack::Servers {
-        database_url: options.database_url.clone().context("no database")?,
-        amqp_url: options.amqp_url.clone().context("no broker")?,
-    };
-    let program = std::env::current_exe()?.with_file_name("neena");
+    let (servers, program) = (options.servers()?, program()?);
     let mut figures = cluster::narrow(&servers, &program, 1_000, &[1, 2, 4]).await?;
     figures.push(cluster::wide(&servers, &program, 400, 4).await?);
     if options.json {
@@ -78,6 +81,31 @@ async fn scale(options: &Options) -> anyhow::Result<()> {
         println!("{}", report::scaled(&figures));
     }
     Ok(())
+}
+
+/// What runs that wait for people cost a worker.
+async fn wait(options: &Options, waiting: usize) -> anyhow::Result<()> {
+    let figures = idle::measure(&options.servers()?, &program()?, waiting).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+    } else {
+        println!("{}", report::idle(&figures));
+    }
+    Ok(())
+}
+
+impl Options {
+    fn servers(&self) -> anyhow::Result<stack::Servers> {
+        Ok(stack::Servers {
+            database_url: self.database_url.clone().context("no database")?,
+            amqp_url: self.amqp_url.clone().context("no broker")?,
+        })
+    }
+}
+
+/// The program `neena` beside this one.
+fn program() -> anyhow::Result<std::path::PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("neena"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::cluster::Scaled;
+use crate::idle::Idle;
 
 /// What a scenario took.
 #[derive(Debug, Serialize)]
@@ -103,6 +104,26 @@ pub fn scaled(figures: &[Scaled]) -> String {
             format!("{:.2}", figure.ideal_seconds),
             format!("{:.2}", figure.efficiency()),
             format!("{:.0}", figure.tasks as f64 / figure.seconds),
+        ]);
+    }
+    table.to_string()
+}
+
+/// What waiting runs cost, for people.
+pub fn idle(figures: &[Idle]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+        "waiting runs",
+        "resident MiB",
+        "CPU s",
+        "of s",
+    ]);
+    for figure in figures {
+        table.add_row([
+            figure.waiting.to_string(),
+            format!("{:.1}", figure.resident_mib),
+            format!("{:.2}", figure.cpu_seconds),
+            format!("{:.0}", figure.watched_seconds),
         ]);
     }
     table.to_string()

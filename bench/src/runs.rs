@@ -38,6 +38,19 @@ pub async fn approve(node: &Node, run: RunId) -> anyhow::Result<()> {
     decide(node, run, decision).await
 }
 
+/// Opens the gate of a task.
+#[cfg(test)]
+pub async fn open(node: &Node, run: RunId, index: u32) -> anyhow::Result<()> {
+    use neena_engine::approval::Subject;
+    use neena_engine::run::TaskKey;
+
+    let say = Say {
+        on: Subject::Gate(TaskKey { index, item: None }),
+        ..Say::of_run(actor(), None)
+    };
+    decide(node, run, Decision::Approve(say)).await
+}
+
 #[cfg(test)]
 pub async fn cancel(node: &Node, run: RunId) -> anyhow::Result<()> {
     decide(node, run, Decision::Cancel { actor: actor() }).await
@@ -92,7 +105,7 @@ fn actor() -> Actor {
     }
 }
 
-fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
+pub fn plan(graph: &Arc<Graph>) -> anyhow::Result<Arc<Plan>> {
     let head = Head {
         v: PLAN_V,
         organization: Uuid::nil(),
