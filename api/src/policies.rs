@@ -6,7 +6,7 @@ mod floor;
 mod view;
 
 pub(crate) use body::{Approval, later_settings};
-pub(crate) use floor::{floor, floor_of, hold, lay, unchecked};
+pub(crate) use floor::{floor, floor_of, hold, lay, stored, unchecked};
 pub(crate) use view::PolicyView;
 
 /// Milliseconds as seconds: a whole number where they are whole.

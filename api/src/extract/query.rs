@@ -57,6 +57,22 @@ impl Pairs {
         }
     }
 
+    /// A text that must be there.
+    pub(crate) fn word(&mut self, name: &'static str) -> Option<String> {
+        match self.text(name)? {
+            Some(text) => Some(text),
+            None => self.fault(name, "missing", "Field required"),
+        }
+    }
+
+    /// An id, where it is there.
+    pub(crate) fn maybe_id(&mut self, name: &'static str) -> Option<Option<Uuid>> {
+        match self.text(name)? {
+            Some(text) => self.uuid(name, &text).map(Some),
+            None => Some(None),
+        }
+    }
+
     /// A whole number within `range`; `default` where it is not there.
     pub(crate) fn number(
         &mut self,

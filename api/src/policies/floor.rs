@@ -35,6 +35,17 @@ pub(crate) fn floor_of(given: Option<&str>, local: bool) -> Result<Policy, ApiEr
     Ok(spec.on(&least).0)
 }
 
+/// A policy given for an organization, as it is stored; faults are located from the policy.
+pub(crate) fn stored(given: &Approval, local: bool) -> Result<String, Vec<Fault>> {
+    let (spec, _) = given.spec()?;
+    let (policy, _) = spec.on(&least(local));
+    let senseless = senseless(&spec, &policy);
+    if !senseless.is_empty() {
+        return Err(senseless);
+    }
+    Ok(serde_json::to_string(given).unwrap_or_default())
+}
+
 /// Where nobody said anything: one approval, in an organization not by the requester. Whoever runs a server
 /// alone may approve what they asked for.
 fn least(local: bool) -> Policy {
