@@ -1,12 +1,17 @@
 //! Every route of the API, with the permission it needs: the whole surface on one page.
 
+pub(crate) mod decisions;
+pub(crate) mod delegations;
 pub(crate) mod flow_requests;
 pub(crate) mod flow_runs;
 pub(crate) mod flows;
+pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod integrations;
 pub(crate) mod links;
 pub(crate) mod notification_hooks;
+pub(crate) mod policies;
+pub(crate) mod standing_approvals;
 pub(crate) mod task_definitions;
 pub(crate) mod users;
 
@@ -52,8 +57,23 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(Needs(Approve), routes!(flow_runs::decide::approve))
         .add(Needs(Approve), routes!(flow_runs::decide::reject))
         .add(Needs(Write), routes!(flow_runs::decide::cancel))
+        .add(Needs(Read), routes!(decisions::all))
+        .add(Needs(Read), routes!(decisions::export))
+        .add(Needs(Read), routes!(policies::read))
+        .add(Needs(Admin), routes!(policies::set))
+        .add(Needs(Admin), routes!(policies::delete))
+        .add(Needs(Read), routes!(groups::all))
+        .add(Needs(Admin), routes!(groups::set))
+        .add(Needs(Admin), routes!(groups::delete))
+        .add(Needs(Read), routes!(delegations::all))
+        .add(Needs(Approve), routes!(delegations::create))
+        .add(Needs(Approve), routes!(delegations::delete))
         .add(Public, routes!(links::show))
         .add(Public, routes!(links::submit))
+        .add(Needs(Write), routes!(standing_approvals::create))
+        .add(Needs(Read), routes!(standing_approvals::all))
+        .add(Needs(Approve), routes!(standing_approvals::approve))
+        .add(Needs(Approve), routes!(standing_approvals::revoke))
         .add(Needs(Admin), routes!(notification_hooks::create))
         .add(Needs(Admin), routes!(notification_hooks::all))
         .add(Needs(Admin), routes!(notification_hooks::delete))

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod hosting;
 pub mod idempotency;
 pub mod reaching;
+pub mod standing;
 
 mod approvals;
 mod decisions;

@@ -13,6 +13,7 @@ mod view;
 use axum::Json;
 use axum::extract::State;
 use neena_engine::ids::{FlowId, RunId};
+use neena_store::queries::standing::used_by;
 use neena_store::queries::{self, TaskResults, Window};
 use uuid::Uuid;
 
@@ -150,10 +151,9 @@ pub(crate) async fn with_flow_result(
 async fn one(app: &AppState, caller: &Caller, run: RunId) -> Result<RunView, ApiError> {
     let tenant = queries::of(app.db().reader(), caller.organization);
     let page = tenant.flow_runs(&[run.0], TaskResults::Whole).await?;
-    view::page(app, &tenant, page)
-        .await?
-        .pop()
-        .ok_or(ApiError::NotFound(THING))
+    let view = view::page(app, &tenant, page).await?.pop();
+    let view = view.ok_or(ApiError::NotFound(THING))?;
+    Ok(view.started_by(used_by(app.db().reader(), run).await?))
 }
 
 async fn list(

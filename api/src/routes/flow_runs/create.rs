@@ -12,6 +12,7 @@ use neena_engine::plan::Plan;
 use neena_engine::run::{Beforehand, Decision, Say};
 use neena_engine::{Fault, Micros, loc};
 use neena_store::entities::flow_request;
+use neena_store::queries::standing::used_by;
 use neena_store::queries::{self, FlowVersion};
 use neena_store::{NewRun, insert_run};
 use serde::Deserialize;
@@ -26,6 +27,7 @@ use crate::deciding::decide_new;
 use crate::error::ApiError;
 use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
 use crate::routes::flow_requests::unknown;
+use crate::routes::standing_approvals::covering as standing;
 use crate::state::AppState;
 
 /// A new run.
@@ -235,16 +237,30 @@ async fn store(
     } = made;
     let new = NewRun::new(run, request, Arc::clone(&plan), triggered)
         .map_err(|error| ApiError::Internal(error.to_string()))?;
-    let made = once.run(app.db(), move |tx, _| {
+    let candidates = standing::candidates(app, &plan).await?;
+    let made = once.run(app.db(), move |tx, now| {
         async move {
             insert_run(tx, &new).await?;
-            let messages = match decided_at_once(&caller, &plan, approve) {
+            let organization = caller.organization;
+            let standing = standing::covering(tx, organization, run, &candidates, now).await?;
+            let beforehand = standing.map(|why| Decision::Start {
+                actor: caller.actor(),
+                why,
+            });
+            let by_standing = beforehand.is_some();
+            let decision = beforehand.or_else(|| decided_at_once(&caller, &plan, approve));
+            let messages = match decision {
                 Some(decision) => decide_new(tx, caller.organization, run, decision, &plan).await?,
                 None => Vec::new(),
             };
             let row = queries::of(tx, caller.organization).flow_run(run).await?;
             let row = row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
-            Ok((RunView::fresh(row), messages))
+            let view = RunView::fresh(row);
+            let view = match by_standing {
+                true => view.started_by(used_by(tx, run).await?),
+                false => view,
+            };
+            Ok((view, messages))
         }
         .boxed()
     });

@@ -41,8 +41,17 @@ pub(crate) struct RunView {
     waiting_for: Option<String>,
     /// Why it did not complete.
     reason: Option<String>,
+    /// Of one run: by what it was approved beforehand, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<ApprovedBy>,
     /// Started and skipped tasks in topological order.
     task_runs: Vec<TaskRunView>,
+}
+
+/// What approved a run before it was made.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct ApprovedBy {
+    standing_approval: Uuid,
 }
 
 /// What became of one task, and of one item of it.
@@ -118,6 +127,7 @@ impl RunView {
     /// A run as its row is, with nothing of its tasks.
     pub(super) fn of(row: flow_run::Model, live: Option<&live_run::Model>) -> RunView {
         RunView {
+            approved_by: None,
             waiting_for: live.and_then(|live| waiting_for(live, &row)),
             flow: row.flow_id,
             flow_version: row.flow_version,
@@ -134,6 +144,12 @@ impl RunView {
             reason: row.reason,
             task_runs: Vec::new(),
         }
+    }
+
+    /// With the standing approval it was started by.
+    pub(super) fn started_by(mut self, standing: Option<Uuid>) -> RunView {
+        self.approved_by = standing.map(|standing_approval| ApprovedBy { standing_approval });
+        self
     }
 
     /// A run no worker has seen yet.
