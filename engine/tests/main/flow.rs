@@ -80,7 +80,7 @@ fn catalogue() -> Catalogue {
     ])
 }
 
-fn operation(index: u32, name: &str) -> OperationSpec {
+pub fn operation(index: u32, name: &str) -> OperationSpec {
     OperationSpec {
         name: name.to_owned(),
         task_definition: ECHO,
@@ -96,7 +96,7 @@ fn operation(index: u32, name: &str) -> OperationSpec {
 }
 
 /// An operation with its definition and arguments; `null`: none, so that they are bound by name.
-fn calling(index: u32, name: &str, task: TaskDefinitionId, arguments: Value) -> OperationSpec {
+pub fn calling(index: u32, name: &str, task: TaskDefinitionId, arguments: Value) -> OperationSpec {
     OperationSpec {
         task_definition: task,
         arguments: arguments.as_object().cloned(),
@@ -104,7 +104,7 @@ fn calling(index: u32, name: &str, task: TaskDefinitionId, arguments: Value) -> 
     }
 }
 
-fn flow(operations: Vec<OperationSpec>, edges: &[(u32, u32)]) -> FlowSpec {
+pub fn flow(operations: Vec<OperationSpec>, edges: &[(u32, u32)]) -> FlowSpec {
     let dependency = |&(source, target): &(u32, u32)| DependencySpec {
         source_task_operation: source,
         target_task_operation: target,
@@ -119,7 +119,7 @@ fn flow(operations: Vec<OperationSpec>, edges: &[(u32, u32)]) -> FlowSpec {
 }
 
 /// `fetch` (1), `join` (2), `load` (3), the arguments of the last as given.
-fn three(arguments: Value, edges: &[(u32, u32)]) -> FlowSpec {
+pub fn three(arguments: Value, edges: &[(u32, u32)]) -> FlowSpec {
     let operations = vec![
         operation(1, "fetch"),
         operation(2, "join"),
@@ -132,13 +132,13 @@ fn faults(spec: FlowSpec) -> Vec<Fault> {
     Flow::check(spec, &catalogue()).expect_err("a flow at fault")
 }
 
-fn only_fault(spec: FlowSpec) -> Fault {
+pub fn only_fault(spec: FlowSpec) -> Fault {
     let mut faults = faults(spec);
     assert_eq!(faults.len(), 1, "{faults:#?}");
     faults.remove(0)
 }
 
-fn accepted(spec: FlowSpec) -> Flow {
+pub fn accepted(spec: FlowSpec) -> Flow {
     Flow::check(spec, &catalogue()).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 

@@ -6,6 +6,7 @@ mod binding;
 mod canonical;
 mod expressions;
 mod flow;
+mod gates;
 mod harness;
 mod plan;
 mod vectors;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use neena_engine::approval::Policy;
+use neena_engine::approval::{Mode, OnExpiry, Policy};
 use neena_engine::plan::{
     Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, PlanError, canonical,
 };
@@ -127,7 +127,24 @@ fn every_input_of_a_run_changes_its_hash() {
                 serde_json::Map::from_iter([("since".to_owned(), json!(1))]).into()
         }),
         hash(|head| head.triggered_by.push('x')),
+        hash(|head| head.requester = None),
+        hash(|head| head.author = None),
+        hash(|head| head.author.as_mut().unwrap().user = None),
         hash(|head| head.policy = Policy::quorum(2)),
+        hash(|head| head.policy.stages[0].count += 1),
+        hash(|head| head.policy.stages[0].name.push('!')),
+        hash(|head| head.policy.stages[0].approvers.groups.clear()),
+        hash(|head| head.policy.stages.truncate(1)),
+        hash(|head| head.policy.mode = Mode::None),
+        hash(|head| head.policy.distinct_from_requester = false),
+        hash(|head| head.policy.distinct_from_author = false),
+        hash(|head| head.policy.distinct_approvers = false),
+        hash(|head| head.policy.reason_required = false),
+        hash(|head| head.policy.expires_in_ms = None),
+        hash(|head| head.policy.on_expiry = OnExpiry::Approve),
+        hash(|head| head.policy.escalate_to.groups.clear()),
+        hash(|head| head.policy.remind_before_ms.clear()),
+        hash(|head| head.policy.standing = false),
     ];
     let distinct: std::collections::HashSet<_> = hashes.iter().collect();
     assert_eq!(distinct.len(), hashes.len());
