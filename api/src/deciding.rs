@@ -28,8 +28,6 @@ pub(crate) struct Outcome {
     pub(crate) before: Option<flow_run::Model>,
     /// In which phase it was left; none: it is over, or nothing changed.
     pub(crate) phase: Option<Phase>,
-    /// False: the same person had already decided so.
-    pub(crate) changed: bool,
 }
 
 /// Carries a decision out, durably, and passes on what it caused. Not found is also what another
@@ -67,13 +65,11 @@ pub(crate) async fn decide(
             Ok(Outcome {
                 before,
                 phase: live.map(|live| live.phase),
-                changed: true,
             })
         }
         Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(Outcome {
             before,
             phase: None,
-            changed: false,
         }),
         Decided::NotFound => Err(ApiError::NotFound(THING)),
         Decided::Refused(refused) => Err(refusal(&refused)),

@@ -11,7 +11,7 @@ mod tally;
 mod tighten;
 
 pub use ask::{Ask, AskState, Asked, Subject, Tell};
-pub use authorize::{Denied, Right, may_approve, may_reject};
+pub use authorize::{Denied, Right, among, may_approve, may_reject};
 pub use person::{Origin, Party, Person, Principal, Roles};
 pub use policy::{Audience, Mode, OnExpiry, Policy, Stage};
 pub use spec::{Loosened, PolicySpec, StageSpec};

@@ -2,6 +2,7 @@
 //! names the graph's hash and holds what is this run's own. `plan_hash` is the SHA-256 of the head.
 
 mod canonical;
+mod diff;
 mod graph;
 mod head;
 mod make;
@@ -10,6 +11,7 @@ mod neighbours;
 use std::sync::Arc;
 
 pub use canonical::{CanonicalError, canonical};
+pub use diff::{Change, Kind, Part, diff};
 pub use graph::{Arguments, Declared, Gate, Graph, GraphBody, NamedSource, Operation};
 pub use head::{Author, Head, Metadata, RequestCopy};
 

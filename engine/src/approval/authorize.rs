@@ -124,6 +124,24 @@ pub fn may_reject(policy: &Policy, escalated: bool, person: &Person<'_>) -> Resu
     Err(Denied::NotAnApprover(stage_name(policy, 0)))
 }
 
+/// In whose place `person` is one of `audience`; none: they are not. It says nothing about a plan: that is
+/// asked when they decide.
+pub fn among(audience: &Audience, person: &Person<'_>) -> Option<Right> {
+    if includes(audience, person) {
+        return Some(Right {
+            stands_in_for: None,
+        });
+    }
+    let lent = person
+        .roles
+        .stands_in_for
+        .iter()
+        .find(|principal| names(audience, &principal.email, &principal.groups));
+    lent.map(|principal| Right {
+        stands_in_for: Some(principal.email.clone()),
+    })
+}
+
 /// Whether `vote` is an approval by this person, in whoever's place, or in this person's place.
 fn approved(vote: &Vote, user: Option<UserId>, email: &str) -> bool {
     let email = email.to_lowercase();

@@ -4,6 +4,7 @@
 
 mod binding;
 mod canonical;
+mod diff;
 mod expressions;
 mod flow;
 mod gates;

@@ -71,6 +71,18 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .await
     }
 
+    /// The last run of `flow`, made before `run`, that was approved.
+    pub async fn approved_before(&self, flow: FlowId, run: RunId) -> Result<Option<Model>, DbErr> {
+        Entity::find()
+            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(Column::FlowId.eq(flow.0))
+            .filter(Column::Id.lt(run.0))
+            .filter(Column::ApprovalStatus.eq("approved"))
+            .order_by_desc(Column::Id)
+            .one(self.db)
+            .await
+    }
+
     /// The runs of `ids`, with their task runs and live rows.
     pub async fn flow_runs(&self, ids: &[Uuid], results: TaskResults) -> Result<Page, DbErr> {
         let runs = self.flow_run_rows(ids).await?;

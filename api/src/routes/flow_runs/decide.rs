@@ -63,7 +63,6 @@ pub(crate) async fn approve(
         Outcome {
             phase: Some(Phase::Ready),
             before: Some(row),
-            ..
         } if whole => Ok(Json(RunView::approved(row))),
         _ => Ok(Json(one(&app, &caller, run).await?)),
     }

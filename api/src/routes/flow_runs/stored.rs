@@ -14,11 +14,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::THING;
+use super::asks::{self, AskView};
 use super::decide::{OnRun, find};
 use crate::auth::Caller;
 use crate::error::{ApiError, json_text};
 use crate::extract::Query;
 use crate::offload::offload;
+use crate::policies::{PolicyView, seconds};
 use crate::state::AppState;
 
 /// Plans of more operations than this are written on a thread for such work.
@@ -37,6 +39,10 @@ pub(crate) struct PlanView<'a> {
     flow_name: &'a str,
     flow_version: u32,
     triggered_by: &'a str,
+    /// Who asked for it; by id, too, since format 2.
+    requester: PartyView<'a>,
+    /// Who wrote this version of the flow; null where that was not noted.
+    author: Option<PartyView<'a>>,
     request: RequestView<'a>,
     policy: PolicyView,
     /// In the order of the plan.
@@ -48,6 +54,16 @@ pub(crate) struct PlanView<'a> {
     /// Limit of the whole run, from its approval.
     #[schema(value_type = Option<f64>)]
     timeout_seconds: Option<Number>,
+    /// What people were asked about the run and what they said: its plan first, then each gate that was reached.
+    asks: Vec<AskView>,
+}
+
+/// Somebody a plan names.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanParty)]
+struct PartyView<'a> {
+    user: Option<Uuid>,
+    email: &'a str,
 }
 
 /// The request as it was when the run was made.
@@ -59,14 +75,6 @@ struct RequestView<'a> {
     /// The objects of the request's metadata as one, later ones winning.
     #[schema(value_type = Object)]
     metadata: &'a Map<String, Value>,
-}
-
-/// Who must approve.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PlanPolicy)]
-struct PolicyView {
-    /// How many approvals it takes.
-    count: u32,
 }
 
 /// A task of the plan, with the definition and the code it was planned with.
@@ -98,6 +106,19 @@ struct OperationView<'a> {
     /// Limit of one attempt.
     #[schema(value_type = Option<f64>)]
     timeout_seconds: Option<Number>,
+    /// Who must approve before it starts; null: nobody is asked.
+    approval: Option<GateView<'a>>,
+}
+
+/// A gate before a task.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanGate)]
+struct GateView<'a> {
+    #[serde(flatten)]
+    policy: PolicyView,
+    /// A JSON Schema of what the approver fills in.
+    #[schema(value_type = Option<Object>)]
+    input: Option<&'a Value>,
 }
 
 /// An object as it was written in the flow; a list where parameters are bound by name.
@@ -164,14 +185,15 @@ pub(crate) async fn plan(
     Query(on): Query<OnRun>,
 ) -> Result<Response, ApiError> {
     let run = RunId(on.flow_run_id);
-    find(&app, &caller, run).await?;
+    let row = find(&app, &caller, run).await?;
     let plan = app.store().plan(run).await?;
     if plan.head.organization != caller.organization.0 {
         return Err(ApiError::NotFound(THING));
     }
+    let asks = asks::of(&app, &row, &plan).await?;
     let heavy = plan.graph.len() > SMALL;
     let text = offload(heavy, move || {
-        serde_json::to_string(&PlanView::of(run, &plan))
+        serde_json::to_string(&PlanView::of(run, &plan, asks))
     })
     .await?
     .map_err(|error| ApiError::Internal(error.to_string()))?;
@@ -179,7 +201,7 @@ pub(crate) async fn plan(
 }
 
 impl<'a> PlanView<'a> {
-    fn of(run: RunId, plan: &'a Plan) -> PlanView<'a> {
+    fn of(run: RunId, plan: &'a Plan, asks: Vec<AskView>) -> PlanView<'a> {
         let (head, body) = (&plan.head, plan.graph.body());
         let operations = body.operations.iter().enumerate();
         let dependencies = body.edges.iter().map(|&(source, target)| DependencyView {
@@ -194,20 +216,27 @@ impl<'a> PlanView<'a> {
             flow_name: &head.flow_name,
             flow_version: head.flow_version,
             triggered_by: &head.triggered_by,
+            requester: PartyView {
+                user: head.requester,
+                email: &head.triggered_by,
+            },
+            author: head.author.as_ref().map(|author| PartyView {
+                user: author.user,
+                email: &author.email,
+            }),
             request: RequestView {
                 instructions: &head.request.instructions,
                 name: head.request.name.as_deref(),
                 metadata: &head.request.metadata,
             },
-            policy: PolicyView {
-                count: head.policy.stages.iter().map(|stage| stage.count).sum(),
-            },
+            policy: PolicyView::of(&head.policy),
             operations: operations
                 .map(|(position, operation)| OperationView::of(position, operation, head))
                 .collect(),
             dependencies: dependencies.collect(),
             on_failure: body.on_failure,
             timeout_seconds: body.timeout_ms.map(seconds),
+            asks,
         }
     }
 }
@@ -237,6 +266,10 @@ impl<'a> OperationView<'a> {
             trigger_rule: operation.trigger_rule,
             retry: operation.retry.into(),
             timeout_seconds: operation.timeout_ms.map(seconds),
+            approval: operation.approval.as_ref().map(|gate| GateView {
+                policy: PolicyView::of(&gate.policy),
+                input: gate.input.as_ref(),
+            }),
         }
     }
 }
@@ -269,13 +302,4 @@ impl From<Retry> for RetryView {
             max_delay_seconds: seconds(retry.max_delay_ms),
         }
     }
-}
-
-/// Milliseconds as seconds: a whole number where they are whole.
-fn seconds(ms: u64) -> Number {
-    if ms.is_multiple_of(1_000) {
-        return (ms / 1_000).into();
-    }
-    // A plan's times are at most a year: a double holds them.
-    Number::from_f64(ms as f64 / 1_000.0).unwrap_or_else(|| (ms / 1_000).into())
 }
