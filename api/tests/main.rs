@@ -24,6 +24,7 @@ mod processes;
 mod queries;
 mod readiness;
 mod serving;
+mod standing;
 mod surface;
 mod tenants;
 mod tokens;

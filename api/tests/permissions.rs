@@ -110,6 +110,8 @@ async fn each_route_needs_what_the_contract_says() {
             (_, "/api/v1/integrations/sync" | "/metrics") => Some(Admin),
             (_, "/api/v1/notification_hooks/") => Some(Admin),
             (_, "/api/v1/flow_runs/approve" | "/api/v1/flow_runs/reject") => Some(Approve),
+            ("PUT", "/api/v1/standing_approvals/approve") => Some(Approve),
+            ("DELETE", "/api/v1/standing_approvals/") => Some(Approve),
             ("GET", _) => Some(Read),
             _ => Some(Write),
         };

@@ -1,14 +1,19 @@
 //! The plan on a page: who asks for what, what changed since it was approved last, and every task.
 
+use std::sync::Arc;
+
 use neena_engine::Micros;
 use neena_engine::approval::Subject;
-use neena_engine::plan::{Arguments, Operation};
+use neena_engine::ids::{FlowId, OrganizationId, RunId};
+use neena_engine::plan::{Arguments, Change, Operation, diff};
 use neena_engine::run::TaskKey;
+use neena_store::queries;
 use serde_json::Value;
 
 use super::super::open::Opened;
 use super::escaped;
 use crate::error::ApiError;
+use crate::offload::offload;
 use crate::state::AppState;
 
 /// Tasks shown at most.
@@ -52,9 +57,50 @@ pub(super) fn facts(opened: &Opened) -> String {
     format!("<table>{rows}</table>")
 }
 
-/// What changed since a plan of the flow was approved last.
-pub(super) async fn changes(_: &AppState, _: &Opened) -> Result<String, ApiError> {
-    Ok(String::new())
+/// What changed since a plan of the flow was approved last; nothing where none was.
+pub(super) async fn changes(app: &AppState, opened: &Opened) -> Result<String, ApiError> {
+    let head = &opened.plan.head;
+    let tenant = queries::of(app.db().reader(), OrganizationId(head.organization));
+    let run = RunId(opened.link.run_id);
+    let Some(last) = tenant.approved_before(FlowId(head.flow), run).await? else {
+        return Ok("<h2>Changes</h2><p>No plan of this flow was approved before.</p>".to_owned());
+    };
+    let before = app.store().plan(RunId(last.id)).await?;
+    let after = Arc::clone(&opened.plan);
+    let heavy = after.graph.len() > MOST;
+    let changes = offload(heavy, move || diff(Some(&before), &after)).await?;
+    if changes.is_empty() {
+        return Ok("<h2>Changes</h2><p>The same plan was approved before.</p>".to_owned());
+    }
+    let rows: String = changes.iter().take(MOST).map(change).collect();
+    let more = match changes.len().saturating_sub(MOST) {
+        0 => String::new(),
+        left => format!("<p>{left} more changes are not shown here.</p>"),
+    };
+    Ok(format!(
+        "<h2>Changes</h2><p>Since run {} was approved.</p>\
+         <table><tr><th>What</th><th>Before</th><th>Now</th></tr>{rows}</table>{more}",
+        last.id
+    ))
+}
+
+fn change(change: &Change) -> String {
+    let word = |part: Value| part.as_str().unwrap_or_default().to_owned();
+    let what = word(serde_json::to_value(change.what).unwrap_or_default());
+    let kind = word(serde_json::to_value(change.change).unwrap_or_default());
+    let place = [change.operation.as_deref(), change.field.as_deref()];
+    let place: Vec<&str> = place.into_iter().flatten().collect();
+    let shown = |value: &Option<Value>| match value {
+        None => String::new(),
+        Some(Value::String(text)) => escaped(&short(text)),
+        Some(value) => escaped(&short(&pretty(value))),
+    };
+    format!(
+        "<tr><td>{what} {kind}<br>{}</td><td><pre>{}</pre></td><td><pre>{}</pre></td></tr>",
+        escaped(&place.join(": ")),
+        shown(&change.before),
+        shown(&change.after),
+    )
 }
 
 /// Every task, in the order of the plan.
