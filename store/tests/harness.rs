@@ -9,7 +9,7 @@ mod scripted;
 mod words;
 mod world;
 
-pub use asking::{gate, people, reaching, stages};
+pub use asking::{Logged, gate, people, reaching, stages};
 pub use cluster::Cluster;
 pub use plans::{plan, plan_with};
 pub use proxy::Proxy;

@@ -188,9 +188,10 @@ async fn fill(world: &World, asks: u32) {
     let statements = [
         format!("CREATE TABLE many AS SELECT n.n AS n, {id} AS id FROM {numbers}"),
         "INSERT INTO asks SELECT m.id, -1, -1, s.organization_id, s.flow_id, '', 'open', 0, s.needed, \
-           (SELECT hash FROM (SELECT hash, row_number() OVER (ORDER BY hash) AS at FROM audiences) a WHERE a.at = m.n % 10 + 1), \
+           a.hash, \
            s.asked_at + m.n, NULL, NULL, s.escalated, NULL, NULL, NULL, s.requester, s.author \
-         FROM many m, (SELECT * FROM asks LIMIT 1) s".to_owned(),
+         FROM many m JOIN (SELECT hash, row_number() OVER (ORDER BY hash) AS at FROM audiences) a \
+           ON a.at = m.n % 10 + 1, (SELECT * FROM asks LIMIT 1) s".to_owned(),
         format!("INSERT INTO run_plans (run_id, hash, v, body) SELECT m.id, p.hash, p.v, p.body FROM many m, run_plans p WHERE p.run_id = {of_run}"),
         format!("INSERT INTO flow_runs (id, organization_id, flow_id, flow_version, flow_request_id, status, plan_hash, epoch, \
            round, triggered_by, triggered_time) SELECT m.id, f.organization_id, f.flow_id, f.flow_version, f.flow_request_id, \

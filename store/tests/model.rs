@@ -1,6 +1,7 @@
 //! The store in memory, on SQLite and on Postgres give the same answers to the same calls and hold the same
 //! rows after each of them. `PROPTEST_CASES` says how many sequences are tried.
 
+mod asking;
 mod look;
 mod steps;
 mod subject;

@@ -73,15 +73,21 @@ impl State {
                 all.filter(|((of, _), members)| *of == organization && members.contains(email));
             of.map(|((_, name), _)| name.clone()).collect()
         };
-        let lent = self.delegations.iter().filter(|lent| {
-            lent.organization == organization
-                && lent.to == email
-                && lent.starts_at <= now
-                && lent.ends_at > now
-        });
+        let mut lent: Vec<_> = self
+            .delegations
+            .iter()
+            .filter(|lent| {
+                lent.organization == organization
+                    && lent.to == email
+                    && lent.starts_at <= now
+                    && lent.ends_at > now
+            })
+            .collect();
+        lent.sort_by_key(|lent| &lent.from);
         Roles {
             groups: groups(&email),
             stands_in_for: lent
+                .into_iter()
                 .map(|lent| Principal {
                     user: None,
                     email: lent.from.clone(),

@@ -37,6 +37,11 @@ impl MemoryStore {
         self.read(|state| state.votes_on(run, Subject::Run))
     }
 
+    /// The votes on a run's plan or on a gate of it, in order.
+    pub fn votes_on(&self, run: RunId, on: Subject) -> Vec<Vote> {
+        self.read(|state| state.votes_on(run, on))
+    }
+
     /// The gates of a run that were reached, in order.
     pub fn asked_gates(&self, run: RunId) -> Vec<Ask> {
         self.read(|state| {

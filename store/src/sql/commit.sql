@@ -48,14 +48,15 @@ attempts AS (
       JOIN fence f ON f.run_id = v.run_id JOIN flow_runs r ON r.id = v.run_id
     ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING
 ),
--- Gates that were reached, and whom they ask; nobody once the run was cancelled.
+-- Gates that were reached, and whom they ask; nobody once the run was cancelled or is over.
 reached AS MATERIALIZED (
   SELECT f.run_id, v.idx, v.item, f.organization_id, l.flow_id, v.name, v.stage, v.needed, v.audience, v.body, v.asked_at,
       v.due_at, v.wake_at, v.tell, v.requester, v.author
     FROM unnest($37::uuid[], $38::int8[], $39::int8[], $40::text[], $41::int4[], $42::int4[], $43::text[],
         $44::text[], $45::int8[], $46::int8[], $47::int8[], $48::text[], $49::text[], $50::text[])
       v (run_id, idx, item, name, stage, needed, audience, body, asked_at, due_at, wake_at, tell, requester, author)
-    JOIN fence f ON f.run_id = v.run_id AND f.phase <> 'closing' JOIN live_runs l ON l.run_id = v.run_id
+    JOIN fence f ON f.run_id = v.run_id AND f.phase <> 'closing' AND NOT (f.applied AND f.act = 'finish')
+    JOIN live_runs l ON l.run_id = v.run_id
 ),
 -- In one order, so that batches which name the same audiences do not wait for each other in a circle.
 audience AS (

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use neena_engine::approval::Subject as On;
 use neena_engine::ids::RunId;
 use neena_engine::run::TaskRow;
 use neena_store::entities::{
-    approval, flow_result, flow_run, live_run, outbox, task_attempt, worker,
+    approval, ask, flow_result, flow_run, live_run, outbox, task_attempt, worker,
 };
 use neena_store::{Db, MemoryStore, Store};
 use sea_orm::EntityTrait;
+
+use crate::harness::{Logged, gate};
 
 /// Phase, intent, owner, claim, epoch, claims, inbox_seq; whether it has a wake-up time, a ready time and a
 /// deadline, and whether it is approved.
@@ -26,6 +29,19 @@ type Live = (
 /// Status, approval, epoch, round, whether it started and ended, the reason.
 type Run = (String, Option<String>, i64, i64, bool, bool, Option<String>);
 
+/// Gate, state, stage, whether it was escalated, what is to be told, the answer, the reason; whether it has an
+/// end and a next moment.
+type AskRow = (
+    i64,
+    String,
+    u32,
+    bool,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    [bool; 2],
+);
+
 /// What is to be the same.
 #[derive(Debug, Default, PartialEq)]
 pub struct Seen {
@@ -35,8 +51,11 @@ pub struct Seen {
     /// Round, index, attempt.
     attempts: BTreeMap<RunId, Vec<(i64, i64, i64)>>,
     results: BTreeMap<RunId, String>,
-    /// Approver and vote.
-    votes: BTreeMap<RunId, Vec<(u128, String)>>,
+    /// Gate, stage, approver, in whose place, and vote.
+    votes: BTreeMap<RunId, Vec<(i64, u32, u128, Option<String>, String)>>,
+    asks: BTreeMap<RunId, Vec<AskRow>>,
+    /// What the decision log has of each run, in order.
+    pub log: BTreeMap<RunId, Vec<Logged>>,
     messages: Vec<(RunId, String, i64)>,
     alive: Vec<u128>,
     census: (u64, u64, u64),
@@ -88,17 +107,27 @@ pub async fn memory(store: &MemoryStore, runs: &[RunId]) -> Seen {
         if let Some(body) = store.result(run) {
             seen.results.insert(run, body.to_string());
         }
-        let votes: Vec<_> = store
-            .votes(run)
-            .iter()
-            .map(|vote| {
+        for (place, on) in [(-1, On::Run), (1, gate(1)), (3, gate(3))] {
+            let votes = store.votes_on(run, on).into_iter().map(|vote| {
+                let kind = format!("{:?}", vote.kind).to_lowercase();
+                let who = vote.approver.0.as_u128();
+                (place, vote.stage, who, vote.stands_in_for, kind)
+            });
+            add(&mut seen.votes, run, votes.collect());
+            let ask = store.ask(run, on).map(|ask| {
                 (
-                    vote.approver.0.as_u128(),
-                    format!("{:?}", vote.kind).to_lowercase(),
+                    place,
+                    ask.state.to_string(),
+                    ask.stage,
+                    ask.escalated,
+                    ask.tell.map(|tell| tell.as_str().to_owned()),
+                    ask.answer.map(|json| json.text().to_owned()),
+                    ask.reason,
+                    [ask.due_at.is_some(), ask.wake_at.is_some()],
                 )
-            })
-            .collect();
-        add(&mut seen.votes, run, votes);
+            });
+            add(&mut seen.asks, run, ask.into_iter().collect());
+        }
     }
     let messages = store.outbox().into_iter();
     seen.messages = messages
@@ -134,8 +163,27 @@ pub async fn sql(store: &dyn Store, db: &Db, runs: &[RunId]) -> Seen {
         seen.results.insert(RunId(row.run_id), row.body);
     }
     for row in approval::Entity::find().all(reader).await.unwrap() {
-        let vote = (row.approver.as_u128(), row.decision);
+        let vote = (
+            row.idx,
+            row.stage as u32,
+            row.approver.as_u128(),
+            row.stands_in_for,
+            row.decision,
+        );
         add(&mut seen.votes, RunId(row.run_id), vec![vote]);
+    }
+    for row in ask::Entity::find().all(reader).await.unwrap() {
+        let ask = (
+            row.idx,
+            row.state,
+            row.stage as u32,
+            row.escalated,
+            row.tell,
+            row.answer,
+            row.reason,
+            [row.due_at.is_some(), row.wake_at.is_some()],
+        );
+        add(&mut seen.asks, RunId(row.run_id), vec![ask]);
     }
     for row in outbox::Entity::find().all(reader).await.unwrap() {
         seen.messages.push((RunId(row.run_id), row.kind, row.epoch));
@@ -165,6 +213,7 @@ async fn common(seen: &mut Seen, store: &dyn Store, runs: &[RunId]) {
         .values_mut()
         .for_each(|attempts| attempts.sort_unstable());
     seen.votes.values_mut().for_each(|votes| votes.sort());
+    seen.asks.values_mut().for_each(|asks| asks.sort());
 }
 
 fn add<T>(map: &mut BTreeMap<RunId, Vec<T>>, run: RunId, more: Vec<T>) {

@@ -12,6 +12,8 @@ use neena_engine::Micros;
 pub enum Step {
     Create {
         quorum: u32,
+        /// Which policies it has.
+        shape: u8,
     },
     Join,
     Advertise {
@@ -35,6 +37,7 @@ pub enum Step {
         age: usize,
         stale: bool,
         rows: Vec<Row>,
+        gates: Gates,
         attempt: Option<u32>,
         then: End,
         durable: bool,
@@ -42,6 +45,7 @@ pub enum Step {
     /// Every run's newest claim, in one batch.
     CommitAll {
         rows: Vec<Row>,
+        gates: Gates,
     },
     Decide {
         run: usize,
@@ -49,6 +53,17 @@ pub enum Step {
         what: What,
         hash: Named,
         code_current: bool,
+        say: Words,
+    },
+    /// Everything whose time has come is decided.
+    Lapse,
+    /// These are the members of the only group.
+    Group {
+        members: Vec<u128>,
+    },
+    Lend {
+        from: u128,
+        to: u128,
     },
     Wake,
     DueWithin,
@@ -102,6 +117,23 @@ impl End {
     }
 }
 
+/// Gates that a record reaches, and gates it asks about no more.
+#[derive(Clone, Debug)]
+pub struct Gates {
+    pub reached: Vec<u32>,
+    pub withdrawn: Vec<u32>,
+}
+
+/// What is said beside yes and no.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// None: about the run.
+    pub gate: Option<u32>,
+    pub stage: Option<&'static str>,
+    pub comment: bool,
+    pub answer: bool,
+}
+
 /// A row of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -130,6 +162,34 @@ pub fn record(run: RunId, rows: &[Row], then: Then) -> Record {
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (0..4_u32, 0..5_u8).prop_map(|(index, kind)| Row { index, kind });
     proptest::collection::vec(row, 0..4)
+}
+
+fn gates() -> impl Strategy<Value = Gates> {
+    let some = |most| proptest::collection::vec(prop_oneof![Just(1_u32), Just(3)], 0..most);
+    (some(3), prop_oneof![4 => Just(Vec::new()), 1 => some(2)])
+        .prop_map(|(reached, withdrawn)| Gates { reached, withdrawn })
+}
+
+fn words() -> impl Strategy<Value = Words> {
+    let stage = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some("approval")),
+        2 => Just(Some("first")),
+        2 => Just(Some("last")),
+    ];
+    let gate = prop_oneof![4 => Just(None), 3 => Just(Some(1_u32)), 3 => Just(Some(3))];
+    (
+        gate,
+        stage,
+        prop::bool::weighted(0.7),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(gate, stage, comment, answer)| Words {
+            gate,
+            stage,
+            comment,
+            answer,
+        })
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -163,25 +223,29 @@ pub fn step() -> impl Strategy<Value = Step> {
         prop_oneof![4 => Just(0_usize), 1 => 1..3_usize],
         prop::bool::weighted(0.15),
         rows(),
+        gates(),
         prop::option::weighted(0.3, 1..3_u32),
         end(),
         any::<bool>(),
     );
     prop_oneof![
-        3 => (1..3_u32).prop_map(|quorum| Step::Create { quorum }),
+        3 => (1..3_u32, 0..3_u8).prop_map(|(quorum, shape)| Step::Create { quorum, shape }),
         2 => Just(Step::Join),
         1 => number.clone().prop_map(|worker| Step::Advertise { worker }),
         2 => number.clone().prop_map(|worker| Step::Beat { worker }),
         1 => number.clone().prop_map(|worker| Step::Leave { worker }),
         8 => (number.clone(), prop::option::weighted(0.7, number.clone()), any::<bool>())
             .prop_map(|(worker, run, suspect)| Step::Claim { worker, run, suspect }),
-        12 => commit.prop_map(|(run, age, stale, rows, attempt, then, durable)| Step::Commit {
-            run, age, stale, rows, attempt, then, durable,
+        12 => commit.prop_map(|(run, age, stale, rows, gates, attempt, then, durable)| Step::Commit {
+            run, age, stale, rows, gates, attempt, then, durable,
         }),
-        1 => rows().prop_map(|rows| Step::CommitAll { rows }),
-        9 => (number, 1..4_u128, what(), named(), prop::bool::weighted(0.9)).prop_map(
-            |(run, who, what, hash, code_current)| Step::Decide { run, who, what, hash, code_current }
+        1 => (rows(), gates()).prop_map(|(rows, gates)| Step::CommitAll { rows, gates }),
+        16 => (number, 1..4_u128, what(), named(), prop::bool::weighted(0.9), words()).prop_map(
+            |(run, who, what, hash, code_current, say)| Step::Decide { run, who, what, hash, code_current, say }
         ),
+        3 => Just(Step::Lapse),
+        2 => proptest::collection::vec(1..4_u128, 1..3).prop_map(|members| Step::Group { members }),
+        1 => (1..4_u128, 1..4_u128).prop_map(|(from, to)| Step::Lend { from, to }),
         2 => Just(Step::Wake),
         1 => Just(Step::DueWithin),
         2 => Just(Step::Bury),

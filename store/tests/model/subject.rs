@@ -1,19 +1,22 @@
 //! One form of the store, and what it answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use neena_engine::approval::Policy;
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::PLAN_V;
-use neena_engine::run::{Attempt, Decision, LiveRun, Say, TaskKey};
+use neena_engine::run::{Attempt, LiveRun, TaskKey};
 use neena_engine::{Hash, Json};
 use neena_store::{
-    Batch, Beat, Claim, Decided, Entry, Held, Message, StoreError, Verdict, Which, WorkerCard,
+    Batch, Beat, Claim, Deciding, Entry, Held, Message, StoreError, Verdict, Which, WorkerCard,
 };
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
+use super::asking;
 use super::look::{self, Seen};
-use super::steps::{Named, Step, What, record};
+use super::steps::{Named, Step, record};
 use crate::harness::{World, actor};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -29,7 +32,7 @@ pub struct Facts {
 }
 
 pub struct Subject {
-    world: World,
+    pub(super) world: World,
     /// Which sequence this is: no id is ever used twice.
     round: u32,
     runs: Vec<RunId>,
@@ -37,6 +40,8 @@ pub struct Subject {
     /// Of each run, oldest first.
     claims: Vec<Vec<ClaimId>>,
     taken: Vec<Uuid>,
+    /// Of each run and its gates.
+    pub(super) policies: BTreeMap<RunId, (Policy, [(u32, Policy); 2])>,
 }
 
 impl Subject {
@@ -48,6 +53,7 @@ impl Subject {
             workers: Vec::new(),
             claims: Vec::new(),
             taken: Vec::new(),
+            policies: BTreeMap::new(),
         }
     }
 
@@ -64,11 +70,15 @@ impl Subject {
             "outbox",
             "workers",
             "run_plans",
+            "asks",
+            "group_members",
+            "delegations",
         ] {
             self.change(format!("DELETE FROM {table}")).await;
         }
         (self.runs, self.workers, self.claims) = (Vec::new(), Vec::new(), Vec::new());
         self.taken = Vec::new();
+        self.policies = BTreeMap::new();
     }
 
     async fn change(&self, sql: String) {
@@ -101,10 +111,14 @@ impl Subject {
     }
 
     pub async fn look(&self) -> Seen {
-        match self.world.memory() {
+        let mut seen = match self.world.memory() {
             Some(store) => look::memory(store, &self.runs).await,
             None => look::sql(&*self.world.store, self.world.db().unwrap(), &self.runs).await,
+        };
+        for run in &self.runs {
+            seen.log.insert(*run, self.world.log(*run).await);
         }
+        seen
     }
 
     fn id(&self, kind: u128, number: u32) -> Uuid {
@@ -115,9 +129,11 @@ impl Subject {
     /// What it answers, in words that are the same for all.
     pub async fn play(&mut self, number: u32, step: &Step, facts: &Facts) -> String {
         match step {
-            Step::Create { quorum } => {
+            Step::Create { quorum, shape } => {
                 let run = RunId(self.id(0, number));
-                self.world.insert(run, 4, *quorum).await;
+                let (policy, gates) = asking::policies(*shape, *quorum);
+                self.world.insert_asking(run, policy.clone(), &gates).await;
+                self.policies.insert(run, (policy, gates));
                 self.runs.push(run);
                 self.claims.push(Vec::new());
                 String::new()
@@ -136,6 +152,19 @@ impl Subject {
                 String::new()
             }
             Step::Decide { .. } => self.decide(step).await,
+            Step::Lapse => self.lapse().await,
+            Step::Group { members } => {
+                let members: Vec<String> = members.iter().map(|who| actor(*who).email).collect();
+                let members: Vec<&str> = members.iter().map(String::as_str).collect();
+                self.world.group("team", &members).await;
+                String::new()
+            }
+            Step::Lend { from, to } => {
+                self.world
+                    .lend(&actor(*from).email, &actor(*to).email)
+                    .await;
+                String::new()
+            }
             Step::Claim {
                 worker,
                 run,
@@ -210,6 +239,7 @@ impl Subject {
             let sql = format!("UPDATE {table} SET {column} = {column} - {ago}");
             self.change(sql).await;
         }
+        self.let_asks_age().await;
     }
 
     async fn decide(&self, step: &Step) -> String {
@@ -219,6 +249,7 @@ impl Subject {
             what,
             hash,
             code_current,
+            say,
         } = step
         else {
             unreachable!("{step:?}")
@@ -231,22 +262,14 @@ impl Subject {
             Named::Right => Some(self.world.store.plan(run).await.unwrap().hash),
             Named::Wrong => Some(Hash::of(b"another")),
         };
-        let actor = actor(*who);
-        let decision = match what {
-            What::Approve => Decision::Approve(Say::of_run(actor, plan_hash)),
-            What::Reject => Decision::Reject(Say::of_run(actor, plan_hash)),
-            What::Cancel => Decision::Cancel { actor },
-            What::Retry => Decision::Retry { actor },
+        let decision = Subject::decision(*who, *what, *say, plan_hash);
+        let deciding = Deciding {
+            run,
+            organization: self.world.organization,
+            decision,
+            code_current: *code_current,
         };
-        let mut deciding = self.world.deciding(run, decision);
-        deciding.code_current = *code_current;
-        match self.world.store.decide(&deciding).await.unwrap() {
-            Decided::Done { live, outbox, poke } => {
-                let live = live.map(|live| of_live(&live));
-                format!("{live:?} {} {poke:?}", messages(&outbox))
-            }
-            other => format!("{other:?}"),
-        }
+        asking::decided_words(self.world.store.decide(&deciding).await.unwrap())
     }
 
     async fn claim(&mut self, number: u32, of: (usize, Option<usize>), suspect: bool) -> String {
@@ -274,24 +297,28 @@ impl Subject {
 
     async fn commit(&self, number: u32, step: &Step, facts: &Facts) -> String {
         let (entries, durable) = match step {
-            Step::CommitAll { rows } => {
-                let entry = |at: usize| {
-                    let claim = *self.claims[at].last()?;
-                    let run = self.runs[at];
-                    Some(Entry {
+            Step::CommitAll { rows, gates } => {
+                let mut entries = Vec::new();
+                for (at, run) in self.runs.iter().copied().enumerate() {
+                    let Some(claim) = self.claims[at].last().copied() else {
+                        continue;
+                    };
+                    let record = record(run, rows, Default::default());
+                    entries.push(Entry {
                         run,
                         claim,
                         seen: facts.seen[at],
-                        record: record(run, rows, Default::default()),
-                    })
-                };
-                ((0..self.runs.len()).filter_map(entry).collect(), true)
+                        record: self.with_gates(run, record, gates).await,
+                    });
+                }
+                (entries, true)
             }
             Step::Commit {
                 run,
                 age,
                 stale,
                 rows,
+                gates,
                 attempt,
                 then,
                 durable,
@@ -308,7 +335,8 @@ impl Subject {
                 // A moment of its own for each, within the time that may pass.
                 let soon = HOUR + Duration::from_millis(u64::from(number));
                 let soon = self.world.now().await.after(soon);
-                let mut record = record(run, rows, then.then(soon));
+                let record = record(run, rows, then.then(soon));
+                let mut record = self.with_gates(run, record, gates).await;
                 record.attempts.extend(attempt.map(|attempt| Attempt {
                     key: TaskKey {
                         index: 1,
@@ -366,7 +394,7 @@ fn helds(mut held: Vec<Held>) -> String {
     held.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
-fn messages(of: &[Message]) -> String {
+pub fn messages(of: &[Message]) -> String {
     let mut of: Vec<String> = of
         .iter()
         .map(|message| format!("{} {} {}", message.run, message.kind, message.epoch))
@@ -375,7 +403,7 @@ fn messages(of: &[Message]) -> String {
     of.join(", ")
 }
 
-fn of_live(live: &LiveRun) -> String {
+pub fn of_live(live: &LiveRun) -> String {
     format!(
         "{} {:?} {:?} {:?} {} {} {}",
         live.phase, live.intent, live.owner, live.claim, live.epoch, live.claims, live.inbox_seq
