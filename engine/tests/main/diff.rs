@@ -56,21 +56,21 @@ fn without_one_before_everything_is_added() {
 type Edit = fn(&mut GraphBody);
 
 #[rstest]
-#[case::code(|graph| graph.operations[0].code_digest = Hash::of(b"other").to_string(),
+#[case::code(|graph: &mut GraphBody| graph.operations[0].code_digest = Hash::of(b"other").to_string(),
     "code changed Fetch commits code_digest")]
-#[case::argument(|graph| graph.operations[1].arguments = given(json!({"text": "none"})),
+#[case::argument(|graph: &mut GraphBody| graph.operations[1].arguments = given(json!({"text": "none"})),
     "argument changed Report text; argument removed Report weights")]
-#[case::bound_otherwise(|graph| graph.operations[0].arguments = given(json!({})),
+#[case::bound_otherwise(|graph: &mut GraphBody| graph.operations[0].arguments = given(json!({})),
     "argument changed Fetch commits -")]
-#[case::setting(|graph| graph.operations[1].when = None, "setting removed Report when")]
-#[case::gate(|graph| graph.operations[1].approval = None, "policy removed Report approval")]
-#[case::form(|graph| graph.operations[1].approval.as_mut().unwrap().input = None,
+#[case::setting(|graph: &mut GraphBody| graph.operations[1].when = None, "setting removed Report when")]
+#[case::gate(|graph: &mut GraphBody| graph.operations[1].approval = None, "policy removed Report approval")]
+#[case::form(|graph: &mut GraphBody| graph.operations[1].approval.as_mut().unwrap().input = None,
     "policy removed Report input")]
-#[case::gate_policy(|graph| graph.operations[1].approval.as_mut().unwrap().policy.reason_required ^= true,
+#[case::gate_policy(|graph: &mut GraphBody| graph.operations[1].approval.as_mut().unwrap().policy.reason_required ^= true,
     "policy changed Report reason_required")]
-#[case::edge(|graph| graph.edges.clear(), "dependency removed Report -")]
-#[case::operation(|graph| graph.operations.push(operation(9, "Ship")), "operation added Ship -")]
-#[case::limit(|graph| graph.timeout_ms = Some(1), "setting changed - timeout_ms")]
+#[case::edge(|graph: &mut GraphBody| graph.edges.clear(), "dependency removed Report -")]
+#[case::operation(|graph: &mut GraphBody| graph.operations.push(operation(9, "Ship")), "operation added Ship -")]
+#[case::limit(|graph: &mut GraphBody| graph.timeout_ms = Some(1), "setting changed - timeout_ms")]
 fn an_edit_of_the_flow_is_named(#[case] edit: Edit, #[case] expected: &str) {
     let mut graph = fixed_graph();
     edit(&mut graph);
