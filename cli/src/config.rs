@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use clap::{Arg, CommandFactory, FromArgMatches};
 
 pub use options::{
-    Apply, Approve, Cli, Command, Completions, Decide, Decisions, DecisionsCommand,
-    DecisionsExport, DecisionsList, FileToCheck, FlowCommand, Issuer, List, Plan, PlanCommand,
-    PlanExport, Reject, Run, Runs, Saying, Server, Sync, Token,
+    Apply, Approve, Cli, Command, Completions, Decide, DecisionsCommand, DecisionsExport,
+    DecisionsList, FileToCheck, FlowCommand, Issuer, List, PlanCommand, PlanExport, Reject, Run,
+    Runs, Saying, Server, Sync, Token,
 };
 pub use reach::ReachOptions;
 pub use roles::{

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod approving;
 mod deciding;
 mod declaring;
 mod flows;
