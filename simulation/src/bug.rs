@@ -13,6 +13,12 @@ pub enum Bug {
     CancelNotTold,
     /// Who takes a run over is not told which attempts had started.
     StartsForgotten,
+    /// What is signalled counts as seen, and the gates were not read.
+    GatesNotRead,
+    /// Who takes a run over is not told which gates were asked about.
+    GatesForgotten,
+    /// Approvals of a gate count before they are enough.
+    VotesCountAsAnswers,
     /// Neither pokes nor beats tell of a signal.
     SignalsLost,
     /// Messages are handed over before what they tell is committed.
@@ -27,7 +33,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Bug); 24] = [
+    pub const ALL: [(&'static str, Bug); 28] = [
         ("no-fence", Bug::Store(Flaw::NoFence)),
         ("outcomes-replaced", Bug::Store(Flaw::OutcomesReplaced)),
         ("parks-blindly", Bug::Store(Flaw::ParksBlindly)),
@@ -44,6 +50,10 @@ impl Bug {
         ("table-not-read", Bug::Store(Flaw::TableNotRead)),
         ("live-row-stays", Bug::Store(Flaw::LiveRowStays)),
         ("joins-lazily", Bug::Store(Flaw::JoinsLazily)),
+        ("asks-unfenced", Bug::Store(Flaw::AsksUnfenced)),
+        ("gates-not-read", Bug::GatesNotRead),
+        ("gates-forgotten", Bug::GatesForgotten),
+        ("votes-count-as-answers", Bug::VotesCountAsAnswers),
         ("votes-before-lock", Bug::VotesBeforeLock),
         ("cancel-not-told", Bug::CancelNotTold),
         ("starts-forgotten", Bug::StartsForgotten),

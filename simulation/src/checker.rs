@@ -2,11 +2,13 @@
 
 mod effects;
 mod end;
+mod gates;
 mod transitions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use neena_engine::approval::Ask;
 use neena_engine::ids::{ClaimId, RunId};
 use neena_engine::run::{LiveRun, TaskRow};
 use neena_store::memory::RunState;
@@ -38,6 +40,8 @@ pub(crate) struct Seen {
     live: Option<LiveRun>,
     tasks: BTreeMap<u32, TaskRow>,
     result: Option<Arc<str>>,
+    /// Its gates that were reached.
+    asks: Vec<Ask>,
 }
 
 /// What the checker remembers.
@@ -62,6 +66,9 @@ pub(crate) struct Checker {
     /// What was committed to be told, by what it says; and what was told.
     told: BTreeSet<Told>,
     owed: BTreeMap<uuid::Uuid, Told>,
+    /// Who approved a gate, and in which rounds it was asked about.
+    votes: BTreeMap<(RunId, u32), BTreeSet<u128>>,
+    asked: BTreeSet<(RunId, u32, u32)>,
     /// Approvals that were answered.
     pub approved: BTreeMap<RunId, BTreeSet<u128>>,
 }
@@ -87,6 +94,8 @@ impl Checker {
             deaths: BTreeMap::new(),
             told: BTreeSet::new(),
             owed: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            asked: BTreeSet::new(),
             approved: BTreeMap::new(),
         }
     }
@@ -106,6 +115,7 @@ impl Checker {
             live: self.store.live(run),
             tasks: tasks.map(|row| (row.key.index, row)).collect(),
             result: self.store.result(run),
+            asks: self.store.asked_gates(run),
         })
     }
 

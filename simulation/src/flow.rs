@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use neena_engine::approval::Policy;
 use neena_engine::flow::{Backoff, Kind, OnFailure, Retry, TriggerRule};
 use neena_engine::plan::{
-    Arguments, Graph, GraphBody, Head, Operation, PLAN_V, Plan, Policy, RequestCopy, canonical,
+    Arguments, Gate, Graph, GraphBody, Head, Operation, PLAN_V, Plan, RequestCopy, canonical,
 };
 use neena_engine::run::{TaskRow, TaskStatus};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::dice::Dice;
+use crate::gates;
 
 /// The digest of the code that is scripted here.
 pub(crate) const DIGEST: &str = "scripted@1";
@@ -42,6 +44,8 @@ pub(crate) struct Step {
     retry: Retry,
     timeout_ms: Option<u64>,
     wanted: bool,
+    /// Whom its gate asks, if it has one.
+    pub gate: Option<Policy>,
 }
 
 /// A flow and its plan.
@@ -53,14 +57,18 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// A random one. `ahead`: tasks with an effect are planned as pure, which is a bug.
-    pub fn random(dice: &Dice, ahead: bool) -> Result<Flow, String> {
+    /// A random one; its gates are of a luck of their own. `ahead`: tasks with an effect are planned as pure, which is a bug.
+    pub fn random(dice: &Dice, luck: &Dice, ahead: bool) -> Result<Flow, String> {
         let len = dice.between(1, 8);
         let poisonous = dice.chance(40);
         let mut steps: Vec<Step> = (0..len).map(|at| step(dice, at)).collect();
         if poisonous && let Some(last) = steps.last_mut() {
             last.act = Act::Poison;
             last.pure = false;
+        }
+        let gates = gates::random(luck, steps.len());
+        for (step, gate) in steps.iter_mut().zip(gates) {
+            step.gate = gate;
         }
         let on_failure = match dice.chance(500) {
             true => OnFailure::Stop,
@@ -96,8 +104,18 @@ impl Flow {
         self.steps.iter().any(|step| step.act == Act::Hang)
     }
 
-    /// What task `index` is called with, given the rows of its run.
-    pub fn arguments(&self, index: u32, rows: &BTreeMap<u32, TaskRow>) -> Value {
+    /// Whether people are asked within it.
+    pub fn asks(&self) -> bool {
+        self.steps.iter().any(|step| step.gate.is_some())
+    }
+
+    /// What task `index` is called with, given the rows of its run and what its gates were answered.
+    pub fn arguments(
+        &self,
+        index: u32,
+        rows: &BTreeMap<u32, TaskRow>,
+        answers: &BTreeMap<u32, Value>,
+    ) -> Value {
         let mut arguments = Map::new();
         for input in &self.steps[index as usize].inputs {
             let row = rows
@@ -108,16 +126,26 @@ impl Flow {
             let value = value.unwrap_or_else(|| Value::from("absent"));
             arguments.insert(format!("in{input}"), value);
         }
+        if self.steps[index as usize].gate.is_some() {
+            let answer = answers.get(&index).cloned();
+            let answer = answer.unwrap_or_else(|| Value::from("not approved"));
+            arguments.insert("gate".to_owned(), answer);
+        }
         arguments.insert("tag".to_owned(), json!(index));
         Value::Object(arguments)
     }
 
     /// Whether `row` holds what its task makes of its inputs.
-    pub fn check(&self, row: &TaskRow, rows: &BTreeMap<u32, TaskRow>) -> Result<(), String> {
+    pub fn check(
+        &self,
+        row: &TaskRow,
+        rows: &BTreeMap<u32, TaskRow>,
+        answers: &BTreeMap<u32, Value>,
+    ) -> Result<(), String> {
         let index = row.key.index;
         let result = row.result.as_ref().map_or("null", |result| result.text());
         let result: Value = serde_json::from_str(result).map_err(|error| error.to_string())?;
-        let arguments = self.arguments(index, rows);
+        let arguments = self.arguments(index, rows, answers);
         let step = &self.steps[index as usize];
         let fits = match step.act {
             Act::Echo => result == arguments,
@@ -183,6 +211,7 @@ fn step(dice: &Dice, at: u64) -> Step {
         },
         timeout_ms: dice.chance(100).then(|| dice.between(100, 5_000)),
         wanted: dice.chance(930),
+        gate: None,
     }
 }
 
@@ -197,6 +226,10 @@ impl Step {
                 (format!("in{input}"), Value::from(source))
             })
             .collect();
+        if self.gate.is_some() {
+            let source = format!("{{{{ gates.t{index} }}}}");
+            arguments.insert("gate".to_owned(), Value::from(source));
+        }
         arguments.insert("tag".to_owned(), json!(index));
         let (integration, kind, method, code_digest) = match echo {
             true => ("core", Kind::BuiltIn, "core.echo", "core.echo@1"),
@@ -219,6 +252,10 @@ impl Step {
             trigger_rule: self.rule,
             retry: self.retry,
             timeout_ms: self.timeout_ms,
+            approval: self.gate.clone().map(|policy| Gate {
+                policy,
+                input: None,
+            }),
         }
     }
 }
@@ -237,7 +274,9 @@ fn plan(graph: Arc<Graph>, quorum: u32) -> Result<Arc<Plan>, String> {
             metadata: Map::new().into(),
         },
         triggered_by: "someone@example.com".into(),
-        policy: Policy { count: quorum },
+        requester: None,
+        author: None,
+        policy: Policy::quorum(quorum),
     };
     let plan = Plan::make(graph, head).map_err(|faults| format!("{faults:?}"))?;
     Ok(Arc::new(plan))

@@ -13,6 +13,7 @@ mod checker;
 mod database;
 mod dice;
 mod flow;
+mod gates;
 mod incidents;
 mod node;
 mod people;

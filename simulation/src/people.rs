@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, UserId};
-use neena_engine::run::{Actor, Decision, RunStatus};
+use neena_engine::run::{Actor, Decision, RunStatus, Say};
 use neena_store::{Decided, Deciding, NewRun};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::bug::Bug;
 use crate::flow::Flow;
+use crate::gates;
 use crate::world::World;
 
 /// How long somebody waits for an answer.
@@ -20,7 +21,8 @@ const TRIES: u32 = 12;
 
 /// Somebody submits run number `number`; others decide about it.
 pub(crate) async fn submit(world: Arc<World>, number: u64) {
-    let flow = match Flow::random(&world.dice, world.has(Bug::EffectsRunAhead)) {
+    let luck = gates::luck(&world, number);
+    let flow = match Flow::random(&world.dice, &luck, world.has(Bug::EffectsRunAhead)) {
         Ok(flow) => Arc::new(flow),
         Err(error) => return world.held(Err(format!("no flow could be made: {error}"))),
     };
@@ -49,16 +51,17 @@ pub(crate) async fn submit(world: Arc<World>, number: u64) {
     if dice.chance(60) {
         let wait = dice.millis(0, 2_500);
         let actor = someone(9);
-        let reject = Decision::Reject {
-            actor,
-            plan_hash: None,
-        };
+        let reject = Decision::Reject(Say::of_run(actor, None));
         tokio::spawn(once(world.clone(), run, reject, wait));
     }
     if dice.chance(300) {
         let wait = dice.millis(0, 12_000);
         let cancel = Decision::Cancel { actor: someone(8) };
         tokio::spawn(once(world.clone(), run, cancel, wait));
+    }
+    if flow.asks() {
+        world.tally("~ runs with gates");
+        tokio::spawn(gates::answer(world.clone(), run, luck));
     }
     if flow.hangs() {
         tokio::spawn(end_hanging(world.clone(), run));
@@ -71,10 +74,7 @@ pub(crate) async fn submit(world: Arc<World>, number: u64) {
 async fn approve(world: Arc<World>, run: RunId, voter: u64, wait: Duration) {
     sleep(wait).await;
     let actor = someone(voter);
-    let decision = Decision::Approve {
-        actor,
-        plan_hash: None,
-    };
+    let decision = Decision::Approve(Say::of_run(actor, None));
     if let Some(Decided::Done { .. } | Decided::AlreadySo) = ask(&world, run, decision).await {
         let mut checker = world.checker.lock();
         let approved = checker.approved.entry(run).or_default();
@@ -82,7 +82,8 @@ async fn approve(world: Arc<World>, run: RunId, voter: u64, wait: Duration) {
     }
 }
 
-async fn once(world: Arc<World>, run: RunId, decision: Decision, wait: Duration) {
+/// Somebody decides in a while.
+pub(crate) async fn once(world: Arc<World>, run: RunId, decision: Decision, wait: Duration) {
     sleep(wait).await;
     ask(&world, run, decision).await;
 }
@@ -115,14 +116,12 @@ async fn retry(world: Arc<World>, run: RunId, mut rounds: u64) {
 }
 
 /// Asks one server after the other until one answers.
-async fn ask(world: &Arc<World>, run: RunId, decision: Decision) -> Option<Decided> {
+pub(crate) async fn ask(world: &Arc<World>, run: RunId, decision: Decision) -> Option<Decided> {
     for _ in 0..TRIES {
         let deciding = Deciding {
             run,
             organization: OrganizationId(Uuid::nil()),
             decision: decision.clone(),
-            actor: actor_of(&decision),
-            comment: None,
             code_current: true,
         };
         let server = {
@@ -142,19 +141,11 @@ async fn ask(world: &Arc<World>, run: RunId, decision: Decision) -> Option<Decid
     None
 }
 
-fn actor_of(decision: &Decision) -> Actor {
-    match decision {
-        Decision::Approve { actor, .. }
-        | Decision::Reject { actor, .. }
-        | Decision::Cancel { actor }
-        | Decision::Retry { actor } => actor.clone(),
-    }
-}
-
-fn someone(number: u64) -> Actor {
+pub(crate) fn someone(number: u64) -> Actor {
     Actor {
         user: UserId(Uuid::from_u128(1_000 + u128::from(number))),
         email: format!("someone{number}@example.com"),
+        permissions: vec!["approve".into()],
         way: "simulation",
     }
 }

@@ -55,7 +55,7 @@ macro_rules! bugs {
 bugs! {
     a_missing_fence_is_noticed: "no-fence" breaks "under the old claim";
     replaced_outcomes_are_noticed: "outcomes-replaced" breaks "was changed";
-    parking_blindly_is_noticed: "parks-blindly" breaks "in phase parked";
+    parking_blindly_is_noticed: "parks-blindly" breaks "in phase parked | it parks although";
     finishing_blindly_is_noticed: "finishes-blindly" breaks "it was cancelled and became";
     claiming_owned_runs_is_noticed: "claims-owned" breaks "although it had an owner";
     an_epoch_that_stays_is_noticed: "epoch-not-raised" breaks "epoch";
@@ -69,6 +69,10 @@ bugs! {
     a_table_that_nobody_reads_is_noticed: "table-not-read" breaks "does not come to rest";
     a_live_row_that_stays_is_noticed: "live-row-stays" breaks "in phase";
     a_worker_that_joins_lazily_is_noticed: "joins-lazily" breaks "does not come to rest";
+    questions_outside_the_fence_are_noticed: "asks-unfenced" breaks "under the old claim | appeared | asked about";
+    gates_that_are_not_read_are_noticed: "gates-not-read" breaks "it parks although";
+    gates_that_are_forgotten_are_noticed: "gates-forgotten" breaks "it parks although | does not come to rest";
+    votes_that_are_not_enough_are_noticed: "votes-count-as-answers" breaks "before its gate was approved";
     votes_read_before_the_lock_are_noticed: "votes-before-lock" breaks "all votes it needs";
     a_cancel_that_is_not_told_is_noticed: "cancel-not-told" breaks "after its run had been cancelled";
     forgotten_starts_are_noticed: "starts-forgotten" breaks "began twice | is left as";

@@ -7,6 +7,7 @@ use neena_engine::ids::{ClaimId, RunId};
 use neena_engine::run::{TaskRow, TaskStatus};
 use neena_worker::executors::Call;
 
+use super::gates::answers;
 use super::{Broken, Checker};
 use crate::flow::{Act, Flow};
 
@@ -30,6 +31,12 @@ impl Checker {
             return broken("began in a process that never held the run".to_owned());
         };
         let step = &flow.steps[index as usize];
+        let live = self.store.live(call.run);
+        let owns = live.is_some_and(|live| live.claim == Some(claim));
+        let answers = answers(&self.store.asked_gates(call.run));
+        if owns && step.gate.is_some() && !answers.contains_key(&index) {
+            return broken("began before its gate was approved".to_owned());
+        }
         if step.pure {
             return Ok(());
         }
@@ -43,12 +50,10 @@ impl Checker {
             .into_iter()
             .map(|row| (row.key.index, row))
             .collect();
-        let live = self.store.live(call.run);
-        let owns = live.is_some_and(|live| live.claim == Some(claim));
         if owns && let Err(what) = inputs(&flow, index, &rows) {
             return broken(what);
         }
-        let arguments = flow.arguments(index, &rows);
+        let arguments = flow.arguments(index, &rows, &answers);
         let given = serde_json::from_str::<serde_json::Value>(call.arguments.text());
         if owns && given.ok().as_ref() != Some(&arguments) {
             return broken(format!(

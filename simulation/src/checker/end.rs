@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use neena_engine::approval::AskState;
 use neena_engine::ids::RunId;
 use neena_engine::run::{RunStatus, TaskRow, TaskStatus};
 
@@ -56,6 +57,10 @@ impl Checker {
             if !row.status.is_outcome() {
                 return Err(format!("task {} is left as {}", row.key.index, row.status));
             }
+        }
+        let asks = self.store.asked_gates(run);
+        if let Some(ask) = asks.iter().find(|ask| ask.state == AskState::Open) {
+            return Err(format!("people are still asked about {:?}", ask.subject));
         }
         let status = row.run.status;
         if status == RunStatus::Completed && rows.len() != flow.steps.len() {

@@ -4,6 +4,7 @@ use neena_engine::ids::RunId;
 use neena_engine::run::{ApprovalStatus, LiveRun, Phase, RunStatus, TaskRow, TaskStatus, VoteKind};
 use neena_store::Message;
 
+use super::gates::answers;
 use super::{Broken, By, Checker, Seen};
 
 impl Checker {
@@ -38,6 +39,7 @@ impl Checker {
             return Ok(());
         }
         outcomes_stay(before, after, by)?;
+        self.gates(run, before, after, by)?;
         self.results_fit(run, before, after)?;
         claims(before.live.as_ref(), after.live.as_ref(), by)?;
         let ended = after.live.is_none() && before.live.is_some();
@@ -62,6 +64,7 @@ impl Checker {
         let Some(flow) = self.flows.get(&run) else {
             return Ok(());
         };
+        let answers = answers(&after.asks);
         let completed = |row: &TaskRow| row.status == TaskStatus::Completed;
         for (index, row) in &after.tasks {
             let new = completed(row) && !before.tasks.get(index).is_some_and(completed);
@@ -74,7 +77,7 @@ impl Checker {
             };
             // An input may be lost with the database, and is written again before anything builds on it.
             if new && inputs.iter().all(recorded) {
-                flow.check(row, &after.tasks)?;
+                flow.check(row, &after.tasks, &answers)?;
             }
         }
         Ok(())
@@ -115,9 +118,7 @@ impl Checker {
             return Err(format!("phase {}, approved: {approved}", live.phase));
         }
         let votes = self.store.votes(run);
-        let votes = votes
-            .iter()
-            .filter(|vote| vote.kind == VoteKind::Approve && vote.plan_hash == live.plan_hash);
+        let votes = votes.iter().filter(|vote| vote.kind == VoteKind::Approve);
         let quorum = self.flows.get(&run).map_or(1, |flow| flow.quorum) as usize;
         if live.phase == Phase::Waiting && votes.count() >= quorum {
             return Err("it has all votes it needs, and waits".to_owned());

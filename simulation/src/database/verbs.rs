@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::Micros;
+use neena_engine::approval::{Ask, AskState, Subject};
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, History, Phase, TaskStatus};
 use neena_store::{
-    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Member, Message, Res, Store, StoreError,
-    Verdict, Which, WorkerCard,
+    Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res, Store,
+    StoreError, Verdict, Which, WorkerCard,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -120,6 +121,9 @@ impl Store for Database {
                 .rows
                 .retain(|row| row.status != TaskStatus::InProgress);
         }
+        if self.world.has(Bug::GatesForgotten) {
+            history.asks.clear();
+        }
         Ok(history)
     }
 
@@ -136,6 +140,25 @@ impl Store for Database {
             at_once(world.store.current(&claims))
         })
         .await
+    }
+
+    async fn gates(&self, run: RunId) -> Res<Vec<Ask>> {
+        let mut asks = self
+            .read("gates", move |world| at_once(world.store.gates(run)))
+            .await?;
+        if self.world.has(Bug::GatesNotRead) {
+            asks.clear();
+        }
+        if self.world.has(Bug::VotesCountAsAnswers) {
+            let half_open = asks.iter_mut().filter(|ask| ask.stage > 0);
+            half_open.for_each(|ask| ask.state = AskState::Approved);
+        }
+        Ok(asks)
+    }
+
+    async fn lapsed(&self, limit: u16) -> Res<Vec<Lapsed>> {
+        self.read("lapsed", move |world| at_once(world.store.lapsed(limit)))
+            .await
     }
 
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
@@ -155,7 +178,8 @@ impl Store for Database {
 
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {
         let (deciding, number) = (deciding.clone(), self.process.number);
-        let early = self.world.has(Bug::VotesBeforeLock);
+        let on_run = deciding.decision.subject() == Subject::Run;
+        let early = on_run && self.world.has(Bug::VotesBeforeLock);
         let votes = early.then(|| self.world.store.votes(deciding.run));
         self.write("decide", move |world| {
             let decided = match votes {
@@ -170,6 +194,9 @@ impl Store for Database {
                 Decision::Retry { .. } => By::Retry,
                 _ => By::Decision,
             };
+            if let (Decided::Done { .. }, Decision::Approve(say)) = (&decided, &deciding.decision) {
+                checker.voted(deciding.run, say.on, say.actor.user);
+            }
             if let Decided::Done { outbox, .. } = &decided {
                 world.held(checker.committed(outbox, true));
                 world.held(checker.changed(deciding.run, by, outbox));
@@ -337,6 +364,8 @@ fn decision(deciding: &Deciding, decided: &Decided) -> String {
         Decision::Reject { .. } => "reject",
         Decision::Cancel { .. } => "cancel",
         Decision::Retry { .. } => "retry",
+        Decision::Start { .. } => "start",
+        Decision::Lapse { .. } => "lapse",
     };
     let how = match decided {
         Decided::Done { live, .. } => match live {
@@ -347,7 +376,8 @@ fn decision(deciding: &Deciding, decided: &Decided) -> String {
         Decided::Refused(why) => why.to_string(),
         Decided::NotFound => "not found".to_owned(),
     };
-    format!("{what} {}: {how}", deciding.run)
+    let subject = deciding.decision.subject();
+    format!("{what} {} {subject:?}: {how}", deciding.run)
 }
 
 fn runs(messages: &[Message]) -> String {
