@@ -171,17 +171,22 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                 format!("${}", values.len())
             })
             .collect();
-        let (name, instructions, stage) = match self.db.get_database_backend() {
+        let (name, instructions, stage, head) = match self.db.get_database_backend() {
             DbBackend::Sqlite => (
-                "json_extract(run_plans.body, '$.flow_name')".to_owned(),
-                "json_extract(run_plans.body, '$.request.instructions')".to_owned(),
-                "json_extract(run_plans.body, '$.policy.stages[' || s.stage || '].name')"
-                    .to_owned(),
+                "json_extract(p.body, '$.flow_name')",
+                "json_extract(p.body, '$.request.instructions')",
+                "json_extract(p.body, '$.policy.stages[' || s.stage || '].name')",
+                "run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash".to_owned(),
             ),
+            // OFFSET 0, so that each head is read once and not once for each of its texts.
             _ => (
-                format!("({READABLE} ->> 'flow_name')"),
-                format!("({READABLE} -> 'request' ->> 'instructions')"),
-                format!("({READABLE} -> 'policy' -> 'stages' -> s.stage ->> 'name')"),
+                "(p.head ->> 'flow_name')",
+                "(p.head -> 'request' ->> 'instructions')",
+                "(p.head -> 'policy' -> 'stages' -> s.stage ->> 'name')",
+                format!(
+                    "LATERAL (SELECT {READABLE} AS head FROM run_plans \
+                     WHERE run_plans.run_id = f.id AND run_plans.hash = f.plan_hash OFFSET 0) p ON true"
+                ),
             ),
         };
         let sql = format!(
@@ -191,8 +196,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                (SELECT COUNT(DISTINCT LOWER(COALESCE(v.stands_in_for, v.approver_email))) FROM approvals v \
                  WHERE v.run_id = s.run_id AND v.idx = s.idx AND v.item = s.item AND v.stage = s.stage \
                    AND v.decision = 'approve') AS approvals \
-             FROM asks s JOIN flow_runs f ON f.id = s.run_id \
-               LEFT JOIN run_plans ON run_plans.run_id = f.id AND run_plans.hash = f.plan_hash \
+             FROM asks s JOIN flow_runs f ON f.id = s.run_id LEFT JOIN {head} \
              WHERE s.organization_id = $1 AND s.state = 'open' AND s.run_id IN ({})",
             list.join(", ")
         );
