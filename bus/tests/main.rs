@@ -12,5 +12,6 @@ mod place;
 mod proxy;
 mod rabbit;
 mod relay;
+mod sealer;
 mod shared;
 mod signatures;

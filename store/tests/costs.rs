@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_engine::run::{Record, RunStatus, Then};
+use neena_engine::run::{Decision, Record, RunStatus, Say, Then};
 use neena_store::{Batch, Held, Which};
 
-use crate::harness::{World, approve, cancel, claim, completed, entry, finish, hold, then};
+use crate::harness::{
+    World, actor, approve, cancel, claim, completed, entry, finish, gate, hold, reaching, stages,
+    then,
+};
 
 /// Durable and lazy commits of `call`.
 async fn cost<T>(world: &World, call: impl Future<Output = T>) -> (T, (u64, u64)) {
@@ -82,6 +85,7 @@ async fn verbs(world: &World) {
         (0, 0),
         "a keeper with nothing to do"
     );
+    gates(world, &held).await;
     let wake_at = Some(Micros(1));
     let park = then(
         vec![],
@@ -121,6 +125,34 @@ async fn verbs(world: &World) {
         cost(world, world.store.leave(worker)).await.1,
         (1, 0),
         "leave"
+    );
+}
+
+/// Asking rides along with a record; every answer is one durable commit, and so is a refusal, which is noted.
+async fn gates(world: &World, held: &Held) {
+    let policy = stages(&[("team", 2, "1@example.com 2@example.com")]);
+    let now = world.now().await;
+    let reached = world.record(held, reaching(&[(1, &policy)], now, Then::Hold));
+    assert_eq!(cost(world, reached).await.1, (1, 0), "a gate is reached");
+    let gated = world.gated(&policy).await;
+    for (name, told) in [(1, "a vote"), (4, "a refusal"), (2, "the last vote")] {
+        let say = Say {
+            on: gate(1),
+            ..Say::of_run(actor(name), None)
+        };
+        let vote = world.decide(gated.run, Decision::Approve(say));
+        assert_eq!(cost(world, vote).await.1, (1, 0), "{told}");
+    }
+    let reads = async {
+        world.store.gates(gated.run).await.unwrap();
+        world.store.lapsed(9).await.unwrap();
+    };
+    assert_eq!(cost(world, reads).await.1, (0, 0), "reads of gates");
+    assert_eq!(cost(world, world.store.seal(99)).await.1, (1, 0), "seal");
+    assert_eq!(
+        cost(world, world.store.seal(99)).await.1,
+        (0, 0),
+        "a sealer with nothing to do"
     );
 }
 

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::harness::{
     Cluster, Proxy, World, approve, cancel, claim, completed, entry, finish, hold, kinds, reject,
-    retry, then,
+    retry, stages, then,
 };
 
 /// A database, a world behind a proxy, and one that is not.
@@ -42,6 +42,7 @@ async fn decisions(passed_on: bool) {
     ];
     for (number, (run, decision, events)) in cases.into_iter().enumerate() {
         let before = direct.outbox(run).await.len();
+        let logged = direct.log(run).await.len();
         proxy.cut(b"COMMIT", passed_on);
         let decided = world.decide(run, decision.clone()).await;
         assert_eq!(proxy.cuts(), number + 1, "it was cut");
@@ -51,9 +52,32 @@ async fn decisions(passed_on: bool) {
         assert_eq!(kinds(&outbox), events, "{decision:?}");
         assert_eq!(poke.is_some(), events.is_empty());
         assert_eq!(direct.outbox(run).await.len(), before + events.len());
+        assert_eq!(direct.log(run).await.len(), logged + 1, "{decision:?}");
     }
+    refusals(&proxy, &world, &direct, passed_on).await;
     world.db().unwrap().close().await;
     assert_eq!(cluster.end().await, 0);
+}
+
+/// A vote that is not the last one, and one that is refused: each is in the log once, whatever became of its
+/// first commit.
+async fn refusals(proxy: &Proxy, world: &World, direct: &World, passed_on: bool) {
+    let cuts = proxy.cuts();
+    let run = direct
+        .asking(stages(&[("team", 2, "1@example.com 2@example.com")]), &[])
+        .await;
+    proxy.cut(b"COMMIT", passed_on);
+    let denied = world.decide(run, approve(4)).await;
+    assert!(matches!(denied, Decided::Refused(_)), "{denied:?}");
+    proxy.cut(b"COMMIT", passed_on);
+    let Decided::Done { outbox, .. } = world.decide(run, approve(1)).await else {
+        panic!("the first vote is kept");
+    };
+    assert!(outbox.is_empty());
+    assert_eq!(proxy.cuts(), cuts + 2);
+    let log = direct.log(run).await;
+    let what: Vec<&str> = log.iter().map(|entry| &*entry.0).collect();
+    assert_eq!(what, ["refused", "approve"]);
 }
 
 #[tokio::test]
