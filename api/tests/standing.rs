@@ -33,7 +33,8 @@ async fn flow(api: &Api, approval: Value) -> Uuid {
 
 async fn request(api: &Api, amount: Value) -> Uuid {
     let body = json!({"request_instructions": "Pay the invoice.", "request_metadata": [{"amount": amount}]});
-    let answer = api.call("POST", "/api/v1/flow_requests/", &ada(api), Some(body));
+    let token = ada(api);
+    let answer = api.call("POST", "/api/v1/flow_requests/", &token, Some(body));
     answer.await.expect(200).id()
 }
 
@@ -308,7 +309,7 @@ async fn what_cannot_be_approved_beforehand_is_refused() {
         ),
         (
             within(Uuid::nil(), json!({"max_runs": 1})),
-            "body.flow: not_found",
+            "body.flow: unknown_id",
         ),
     ] {
         assert_eq!(ask(&api, body.clone()).await.fault(), fault, "{body}");
