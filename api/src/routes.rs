@@ -1,5 +1,6 @@
 //! Every route of the API, with the permission it needs: the whole surface on one page.
 
+pub(crate) mod approvals;
 pub(crate) mod decisions;
 pub(crate) mod delegations;
 pub(crate) mod flow_requests;
@@ -53,6 +54,8 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(Needs(Read), routes!(flow_runs::with_flow_result))
         .add(Needs(Read), routes!(flow_runs::stored::plan))
         .add(Needs(Read), routes!(flow_runs::canonical::canonical))
+        .add(Needs(Read), routes!(flow_runs::plan_diff::plan_diff))
+        .add(Needs(Approve), routes!(approvals::all))
         .add(Needs(Write), routes!(flow_runs::create::create))
         .add(Needs(Approve), routes!(flow_runs::decide::approve))
         .add(Needs(Approve), routes!(flow_runs::decide::reject))

@@ -160,11 +160,11 @@ async fn a_cycle_is_named_by_its_tasks() {
 async fn what_a_later_version_reads_is_refused_by_name() {
     let api = Api::start().await;
     let mut body = api.flow_body().await;
-    body["approval"] = json!("none");
+    body["approval"] = json!({"counts": 1});
     body["priority"] = json!(1);
     body["task_operations"][1]["for_each"] = json!("[1, 2]");
     let expected = faults([
-        ("body.approval", "not_supported"),
+        ("body.approval.counts", "not_supported"),
         ("body.priority", "not_supported"),
         ("body.task_operations.1.for_each", "not_supported"),
     ]);

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod approvals;
 mod bodies;
 mod catalogue;
 mod courier;

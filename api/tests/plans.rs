@@ -50,7 +50,7 @@ async fn a_plan_tells_all_that_was_hashed() {
             "task_definition": task, "integration": "core", "kind": "built_in", "method": method,
             "code_digest": format!("{method}@1"), "pure": pure, "repeatable": true,
             "arguments": arguments, "when": null, "trigger_rule": "all_success", "retry": once,
-            "timeout_seconds": null,
+            "timeout_seconds": null, "approval": null,
         })
     };
     let seconds = json!([{"parameter": "seconds", "source": "metadata", "task_operation": null, "output": null}]);
@@ -65,11 +65,24 @@ async fn a_plan_tells_all_that_was_hashed() {
     let mut wait = operation(1, 0, "Wait", sleep, "core.sleep", true, seconds);
     wait["pure"] = got["operations"][0]["pure"].clone();
     let expected = json!({
-        "flow_run": run.id(), "plan_hash": run.body["plan_hash"], "v": 1, "flow": flow,
+        "flow_run": run.id(), "plan_hash": run.body["plan_hash"], "v": 2, "flow": flow,
         "flow_name": "Sample Flow", "flow_version": 1, "triggered_by": "ada@example.com",
         "request": {"instructions": "Process this request.", "name": "Weekly",
             "metadata": {"seconds": 0, "n": 12345678901234567890_u64}},
-        "policy": {"count": 1},
+        "requester": {"user": got["requester"]["user"], "email": "ada@example.com"},
+        "author": {"user": got["requester"]["user"], "email": "ada@example.com"},
+        "policy": {
+            "mode": "required", "count": 1,
+            "stages": [{"name": "approval", "count": 1, "approvers": []}],
+            "distinct_from_requester": false, "distinct_from_author": false, "distinct_approvers": true,
+            "reason_required": false, "expires_in_seconds": null, "on_expiry": "reject",
+            "escalate_to": [], "remind_before_seconds": [], "standing": false,
+        },
+        "asks": [{
+            "gate": null, "task_operation_index": null, "state": "open", "stage": "approval",
+            "asked_time": got["asks"][0]["asked_time"], "due_time": null, "escalated": false,
+            "approvals": [], "upstream": [], "answer": null, "reason": null,
+        }],
         "operations": [
             wait,
             operation(3, 1, "Count", evaluate, "core.evaluate", true, expression),

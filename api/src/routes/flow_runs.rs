@@ -3,8 +3,10 @@
 pub(crate) mod canonical;
 pub(crate) mod create;
 pub(crate) mod decide;
+pub(crate) mod plan_diff;
 pub(crate) mod stored;
 
+mod asks;
 mod orders;
 mod plan;
 mod say;

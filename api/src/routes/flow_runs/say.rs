@@ -56,7 +56,7 @@ impl QueryParameters for OnPlan {
 
 /// What is said beside who and on which run.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = Decision)]
+#[schema(as = DecisionBody)]
 pub(crate) struct Words {
     /// The plan that was looked at: a 412 if the run's is another.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
