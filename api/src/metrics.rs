@@ -93,6 +93,10 @@ pub const METRICS: [Metric; 28] = [
         "neena_rejected_total",
         "Requests answered with a 429 or a 503, by reason",
     ),
+    counter(
+        "neena_deliveries_total",
+        "Attempts to tell hooks of approvals, by outcome: done, again or failed",
+    ),
     gauge("neena_slots", Unit::Count, "Task slots of this worker"),
     gauge("neena_slots_busy", Unit::Count, "Task slots in use"),
     gauge("neena_runs_held", Unit::Count, "Runs this worker holds"),
