@@ -156,6 +156,13 @@ impl<'a> Cluster<'a> {
         try_join_all((0..count).map(|_| worker(self.program, &self.environment))).await
     }
 
+    /// Where its database is.
+    pub fn database_url(&self) -> anyhow::Result<String> {
+        let mut known = self.environment.iter();
+        let url = known.find(|(name, _)| *name == "NEENA_DATABASE_URL");
+        Ok(url.context("no database")?.1.clone())
+    }
+
     /// The number a query answers.
     pub async fn count(&self, sql: &str) -> anyhow::Result<usize> {
         let statement = Statement::from_string(DatabaseBackend::Postgres, sql);

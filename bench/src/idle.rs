@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use futures_util::FutureExt;
 use neena_engine::ids::{FlowRequestId, RunId};
 use neena_engine::plan::Graph;
-use neena_store::{NewRun, StoreError, insert_run};
-use sea_orm::ConnectionTrait;
+use neena_store::{NewRun, insert_run};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -22,8 +21,9 @@ use crate::stack::Servers;
 const WATCHED: Duration = Duration::from_secs(20);
 /// How long a worker that has just started is left alone.
 const SETTLED: Duration = Duration::from_secs(5);
-/// Runs inserted in one transaction.
-const TOGETHER: usize = 1_000;
+/// Runs made as servers make them, and runs copied at once.
+const MADE: usize = 1_000;
+const COPIED: usize = 10_000;
 /// The kernel's ticks in a second, as `/proc` counts them on every Linux.
 const TICKS: f64 = 100.0;
 
@@ -69,54 +69,67 @@ pub async fn measure(
     Ok(figures)
 }
 
-/// Makes runs that wait: every other one is parked at a gate, as its worker would have left it.
+/// Makes runs that wait: every other one is parked at a gate, as its worker would have left it. The first thousand are
+/// made as servers make them, the others are copies.
 async fn fill(cluster: &Cluster<'_>, count: usize) -> anyhow::Result<()> {
+    // Without the limits that a server puts on its units of work.
+    let connection = Database::connect(cluster.database_url()?).await?;
     let graph = sleeps(1)?;
-    let mut made = 0;
+    insert(&connection, &graph, MADE.min(count)).await?;
+    let mut made = MADE.min(count);
     while made < count {
-        let together = TOGETHER.min(count - made);
-        insert(cluster, &graph, together).await?;
+        let together = COPIED.min(count - made);
+        let pairs = format!(
+            "CREATE TABLE copies AS SELECT id AS old, gen_random_uuid() AS new FROM \
+               (SELECT id FROM flow_runs ORDER BY id LIMIT {MADE}) f CROSS JOIN generate_series(1, {COPIED} / {MADE}) \
+             LIMIT {together}"
+        );
+        connection.execute_unprepared(&pairs).await?;
+        for (table, id) in [
+            ("flow_runs", "id"),
+            ("run_plans", "run_id"),
+            ("live_runs", "run_id"),
+            ("asks", "run_id"),
+        ] {
+            let copy = format!(
+                "INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('{id}', c.new))).* \
+                 FROM {table} t JOIN copies c ON c.old = t.{id}"
+            );
+            connection.execute_unprepared(&copy).await?;
+        }
+        connection.execute_unprepared("DROP TABLE copies").await?;
         made += together;
     }
-    let parked = "UPDATE live_runs SET phase = 'parked', approved_hash = plan_hash, epoch = 1 \
-         WHERE run_id IN (SELECT run_id FROM live_runs ORDER BY run_id LIMIT (SELECT count(*) / 2 FROM live_runs))";
-    let at_gates = "UPDATE asks SET idx = 0, name = 'wait_0' FROM live_runs l \
-         WHERE l.run_id = asks.run_id AND l.phase = 'parked'";
-    for sql in [parked, at_gates, "ANALYZE"] {
-        let db = &cluster.node.db;
-        let done = db.unit(move |tx| {
-            async move { Ok::<_, StoreError>(tx.execute_unprepared(sql).await?) }.boxed()
-        });
-        done.await?;
+    for sql in [
+        "UPDATE live_runs SET phase = 'parked', approved_hash = plan_hash, epoch = 1 \
+         WHERE run_id IN (SELECT run_id FROM live_runs ORDER BY run_id LIMIT (SELECT count(*) / 2 FROM live_runs))",
+        "UPDATE asks SET idx = 0, name = 'wait_0' FROM live_runs l \
+         WHERE l.run_id = asks.run_id AND l.phase = 'parked'",
+        "ANALYZE",
+    ] {
+        connection.execute_unprepared(sql).await?;
     }
-    let sql = "SELECT count(*) FROM live_runs WHERE owner IS NULL";
-    let found = cluster.count(sql).await?;
+    connection.close().await?;
+    let found = cluster.count("SELECT count(*) FROM live_runs WHERE owner IS NULL");
+    let found = found.await?;
     ensure!(found == count, "{found} runs wait instead of {count}");
     Ok(())
 }
 
-async fn insert(cluster: &Cluster<'_>, graph: &Arc<Graph>, count: usize) -> anyhow::Result<()> {
+/// Makes waiting runs, in one transaction.
+async fn insert(
+    connection: &DatabaseConnection,
+    graph: &Arc<Graph>,
+    count: usize,
+) -> anyhow::Result<()> {
     let plan = runs::plan(graph)?;
-    let mut new = Vec::with_capacity(count);
+    let transaction = connection.begin().await?;
     for _ in 0..count {
-        let run = RunId(Uuid::now_v7());
-        new.push(NewRun::new(
-            run,
-            FlowRequestId(Uuid::now_v7()),
-            plan.clone(),
-            None,
-        )?);
+        let (run, request) = (RunId(Uuid::now_v7()), FlowRequestId(Uuid::now_v7()));
+        let new = NewRun::new(run, request, plan.clone(), None)?;
+        insert_run(&transaction, &new).await?;
     }
-    let inserted = cluster.node.db.unit(move |tx| {
-        async move {
-            for new in &new {
-                insert_run(tx, new).await?;
-            }
-            Ok::<_, StoreError>(())
-        }
-        .boxed()
-    });
-    inserted.await?;
+    transaction.commit().await?;
     Ok(())
 }
 
