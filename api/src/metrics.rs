@@ -54,7 +54,7 @@ const fn histogram(name: &'static str, unit: Unit, help: &'static str) -> Metric
 }
 
 /// All metrics.
-pub const METRICS: [Metric; 28] = [
+pub const METRICS: [Metric; 29] = [
     counter(
         "neena_claims_total",
         "Runs claimed by this worker: `which` is `message` (named by one) or `table` (found there)",
