@@ -77,6 +77,8 @@ pub(super) async fn apply(
         asks::write_vote(connection, (run, subject), vote, said).await?;
     }
     match (&change.ask, &facts.policy) {
+        // A vote among several changes nothing about what is asked.
+        (AskChange::Write(ask), Some(_)) if facts.ask.as_ref() == Some(ask) => {}
         (AskChange::Write(ask), Some(policy)) => {
             asks::write(connection, (run, deciding.organization), ask, policy).await?;
         }
