@@ -150,6 +150,11 @@ impl<'a> World<'a> {
             if row.status != TaskStatus::Completed {
                 row.status = TaskStatus::Pending;
                 row.attempts_before = row.attempt;
+                row.start_time = None;
+                row.end_time = None;
+                row.due_at = None;
+                row.result = None;
+                row.error = None;
             }
         }
         true
