@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use neena_bus::{Bus, BusError, InProcess, Inbox, Standing};
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
+use neena_engine::plan::PLAN_V;
 use neena_store::{Claim, Message, SqlStore, Store, Which, WorkerCard};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -75,7 +76,7 @@ async fn claim(api: &Api, run: Uuid) {
     let claim = Claim {
         worker,
         id: ClaimId(Uuid::now_v7()),
-        plan_v: 1,
+        plan_v: PLAN_V,
         suspect: true,
     };
     let held = store

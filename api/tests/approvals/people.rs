@@ -14,7 +14,7 @@ fn renamed(api: &Api, subject: &str, email: &str) -> String {
         .unwrap()
         .as_secs();
     let claims = json!({
-        "iss": ISSUER, "aud": ISSUER, "sub": subject, "email": email, "organization": ACME,
+        "iss": ISSUER, "aud": ISSUER, "sub": subject, "email": email, "org_id": ACME,
         "permissions": ["read", "write", "approve", "admin"], "iat": now, "exp": now + 600,
     });
     let key = EncodingKey::from_secret(api.secret.expose());
