@@ -1,6 +1,7 @@
 //! The store in memory, on SQLite and on Postgres give the same answers to the same calls and hold the same
 //! rows after each of them. `PROPTEST_CASES` says how many sequences are tried.
 
+mod answers;
 mod asking;
 mod look;
 mod steps;
@@ -152,7 +153,7 @@ fn every_form_of_the_store_answers_alike() {
 fn notices(flaws: &[Flaw]) {
     for flaw in flaws {
         assert!(
-            differ(Trio::new(Some(*flaw)), 300).is_some(),
+            differ(Trio::new(Some(*flaw)), 1_000).is_some(),
             "{flaw:?} was not noticed"
         );
     }

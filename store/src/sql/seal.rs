@@ -21,9 +21,11 @@ const AT_ONCE: u64 = 500;
 /// Organizations looked after in one call.
 const ORGANIZATIONS: i64 = 100;
 
-/// Seals up to `limit` entries; how many were. What another sealer is at is left to it.
+/// Seals up to `limit` entries; how many were. What another sealer is at is left to it. A log that cannot be read
+/// keeps those of other organizations from nothing, and is told of at the end.
 pub(super) async fn seal(db: &Db, limit: u64) -> Res<u64> {
     let mut sealed = 0;
+    let mut unreadable = None;
     for organization in waiting(db).await? {
         while sealed < limit {
             let most = AT_ONCE.min(limit - sealed);
@@ -31,14 +33,22 @@ pub(super) async fn seal(db: &Db, limit: u64) -> Res<u64> {
                 .unit::<_, StoreError, _>(move |tx| {
                     Box::pin(async move { seal_one(tx, organization, most).await })
                 })
-                .await?;
+                .await;
+            let done = match done {
+                Ok(done) => done,
+                Err(error @ StoreError::Refused(_)) => {
+                    unreadable = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             sealed += done;
             if done < most {
                 break;
             }
         }
     }
-    Ok(sealed)
+    unreadable.map_or(Ok(sealed), Err)
 }
 
 /// Organizations with entries that are not sealed: one step in the index for each.

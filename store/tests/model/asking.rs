@@ -6,8 +6,8 @@ use neena_engine::Json;
 use neena_engine::approval::{OnExpiry, Policy, Subject as On};
 use neena_engine::ids::RunId;
 use neena_engine::run::{Decision, Record, Say, TaskKey, Then};
-use neena_store::Decided;
 
+use super::answers::decided_words;
 use super::steps::{Gates, What, Words};
 use super::subject::Subject;
 use crate::harness::{actor, gate, people, reaching, stages};
@@ -126,16 +126,5 @@ impl Subject {
         self.world
             .let_asks_age(Duration::from_secs(2 * 3_600))
             .await;
-    }
-}
-
-/// What a decision did, in words that are the same for all.
-pub fn decided_words(decided: Decided) -> String {
-    match decided {
-        Decided::Done { live, outbox, poke } => {
-            let live = live.map(|live| super::subject::of_live(&live));
-            format!("{live:?} {} {poke:?}", super::subject::messages(&outbox))
-        }
-        other => format!("{other:?}"),
     }
 }

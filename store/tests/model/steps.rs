@@ -177,7 +177,7 @@ fn words() -> impl Strategy<Value = Words> {
         2 => Just(Some("first")),
         2 => Just(Some("last")),
     ];
-    let gate = prop_oneof![4 => Just(None), 3 => Just(Some(1_u32)), 3 => Just(Some(3))];
+    let gate = prop_oneof![6 => Just(None), 2 => Just(Some(1_u32)), 2 => Just(Some(3))];
     (
         gate,
         stage,
@@ -229,7 +229,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         any::<bool>(),
     );
     prop_oneof![
-        3 => (1..3_u32, 0..3_u8).prop_map(|(quorum, shape)| Step::Create { quorum, shape }),
+        3 => (1..3_u32, prop_oneof![4 => Just(0_u8), 1 => 1..3_u8]).prop_map(|(quorum, shape)| Step::Create { quorum, shape }),
         2 => Just(Step::Join),
         1 => number.clone().prop_map(|worker| Step::Advertise { worker }),
         2 => number.clone().prop_map(|worker| Step::Beat { worker }),

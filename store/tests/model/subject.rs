@@ -6,14 +6,13 @@ use std::time::Duration;
 use neena_engine::approval::Policy;
 use neena_engine::ids::{ClaimId, RunId, WorkerId};
 use neena_engine::plan::PLAN_V;
-use neena_engine::run::{Attempt, LiveRun, TaskKey};
+use neena_engine::run::{Attempt, TaskKey};
 use neena_engine::{Hash, Json};
-use neena_store::{
-    Batch, Beat, Claim, Deciding, Entry, Held, Message, StoreError, Verdict, Which, WorkerCard,
-};
+use neena_store::{Batch, Beat, Claim, Deciding, Entry, StoreError, Which, WorkerCard};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
+use super::answers::{decided_words, helds, messages, verdict};
 use super::asking;
 use super::look::{self, Seen};
 use super::steps::{Named, Step, record};
@@ -269,7 +268,7 @@ impl Subject {
             decision,
             code_current: *code_current,
         };
-        asking::decided_words(self.world.store.decide(&deciding).await.unwrap())
+        decided_words(self.world.store.decide(&deciding).await.unwrap())
     }
 
     async fn claim(&mut self, number: u32, of: (usize, Option<usize>), suspect: bool) -> String {
@@ -365,47 +364,4 @@ impl Subject {
 
 fn pick<T: Copy>(from: &[T], number: usize) -> Option<T> {
     from.get(number.checked_rem(from.len())?).copied()
-}
-
-fn verdict(of: &Verdict) -> String {
-    match of.held {
-        false => format!("{} fenced", of.run),
-        true => format!(
-            "{} {} {:?} {} {} {}",
-            of.run,
-            of.phase,
-            of.intent,
-            of.inbox_seq,
-            of.applied,
-            messages(&of.outbox)
-        ),
-    }
-}
-
-fn helds(mut held: Vec<Held>) -> String {
-    held.sort_by_key(|held| held.run);
-    let of = |of: &Held| {
-        let deadline = of.deadline_at.is_some();
-        format!(
-            "{} {} {} {} {} {:?} {} {deadline}",
-            of.run, of.claim, of.epoch, of.claims, of.phase, of.intent, of.inbox_seq
-        )
-    };
-    held.iter().map(of).collect::<Vec<_>>().join("; ")
-}
-
-pub fn messages(of: &[Message]) -> String {
-    let mut of: Vec<String> = of
-        .iter()
-        .map(|message| format!("{} {} {}", message.run, message.kind, message.epoch))
-        .collect();
-    of.sort();
-    of.join(", ")
-}
-
-pub fn of_live(live: &LiveRun) -> String {
-    format!(
-        "{} {:?} {:?} {:?} {} {} {}",
-        live.phase, live.intent, live.owner, live.claim, live.epoch, live.claims, live.inbox_seq
-    )
 }
