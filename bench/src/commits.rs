@@ -139,23 +139,35 @@ async fn a_gate_costs_its_decision_and_one_more_where_nothing_was_recorded_befor
     // The question and the park ride with the outcome before the gate.
     for (gates, expected) in [(&[][..], 3), (&[1], 4), (&[0], 5), (&[0, 1], 6)] {
         for (stack, machine) in machines().await? {
-            let node = machine.node();
             let graph = gated(&machine, 2, gates)?;
-            let run = runs::waiting(node, &graph).await?;
-            let before = machine.commits().await?.durable;
-            runs::approve(node, run).await?;
-            for gate in gates {
-                live(&machine, run, Some("parked")).await?;
-                runs::open(node, run, *gate).await?;
+            let mut least = u64::MAX;
+            // The sealer commits, too, each second: some tries go without it.
+            for _ in 0..12 {
+                least = least.min(cost(&machine, &graph, gates).await?);
+                if least <= expected {
+                    break;
+                }
             }
-            let status = runs::ended(node, run).await?;
-            ensure!(status == RunStatus::Completed, "it ended as {status}");
-            let cost = machine.commits().await?.durable - before;
-            ensure!(cost == expected, "{stack}, gates {gates:?}: {cost}");
+            ensure!(least == expected, "{stack}, gates {gates:?}: {least}");
             machine.stop().await?;
         }
     }
     Ok(())
+}
+
+/// Durable commits of one run whose gates are opened as they are reached, its approval included.
+async fn cost(machine: &Machine, graph: &Arc<Graph>, gates: &[u32]) -> anyhow::Result<u64> {
+    let node = machine.node();
+    let run = runs::waiting(node, graph).await?;
+    let before = machine.commits().await?.durable;
+    runs::approve(node, run).await?;
+    for gate in gates {
+        live(machine, run, Some("parked")).await?;
+        runs::open(node, run, *gate).await?;
+    }
+    let status = runs::ended(node, run).await?;
+    ensure!(status == RunStatus::Completed, "it ended as {status}");
+    Ok(machine.commits().await?.durable - before)
 }
 
 /// Waits until a worker holds the run.
