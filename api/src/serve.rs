@@ -55,7 +55,10 @@ pub async fn serve(listener: TcpListener, app: AppState, stop: CancellationToken
         tasks.wait().await;
     }
     // What it began and does not end in time is tried again after its lease.
-    if tokio::time::timeout(LAST_WORDS, &mut courier).await.is_err() {
+    if tokio::time::timeout(LAST_WORDS, &mut courier)
+        .await
+        .is_err()
+    {
         courier.abort();
     }
 }

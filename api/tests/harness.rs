@@ -10,9 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use neena_api::auth::local::{self, LocalToken};
 use neena_api::auth::{Permission, Secret, TokenRules};
-use neena_api::{
-    ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, router,
-};
+use neena_api::{ApiConfig, AppState, Connections, Hosting, Limits, Metrics, Parts, Reach, router};
 use neena_bus::Bus;
 use neena_store::{Db, SqlStore};
 use sea_orm::{ConnectionTrait, Statement};

@@ -140,11 +140,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast is 2000::/3; all else is local, mapped, translated (64:ff9b::/96) or multicast.
     let global = a & 0xe000 == 0x2000;
     // Protocol assignments with Teredo (2001::/23), documentation, 6to4, documentation.
-    let special = match (a, b) {
-        (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) => true,
-        (0x3fff, 0..=0xfff) => true,
-        _ => false,
-    };
+    let special = matches!(
+        (a, b),
+        (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff)
+    );
     global && !special
 }
 

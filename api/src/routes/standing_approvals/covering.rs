@@ -82,12 +82,12 @@ pub(crate) async fn covering(
 /// Whether the requester of the run is none of those who approved beforehand, where they may not be.
 fn by_others(plan: &Plan, votes: &[&approval::Model]) -> bool {
     let requester = plan.head.origin().requester;
-    let is_requester = |vote: &&approval::Model| {
+    let by_requester = votes.iter().any(|vote| {
         let place = vote.stands_in_for.as_deref();
         requester.is(Some(vote.approver.into()), &vote.approver_email)
             || place.is_some_and(|place| requester.is(None, place))
-    };
-    !plan.head.policy.distinct_from_requester || !votes.iter().any(|vote| is_requester(&vote))
+    });
+    !plan.head.policy.distinct_from_requester || !by_requester
 }
 
 async fn covers(app: &AppState, row: &Model, plan: &Plan) -> Result<bool, ApiError> {
