@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use neena_engine::ids::{ClaimId, FlowId, OrganizationId, RunId, TaskRunId, WorkerId};
-use neena_engine::run::{Record, TaskKey, TaskRow, TaskStatus, Then};
+use neena_engine::run::{Record, TaskKey, TaskRow, TaskStatus};
 use neena_engine::{Hash, Json, Micros};
 use neena_store::entities::{live_run, organization};
 use neena_store::{Batch, Db, Durability, Entry, SqlStore, Store, StoreError};
@@ -71,6 +71,7 @@ async fn insert(db: &Db) -> Result<(), StoreError> {
                 external_id: name.clone(),
                 name,
                 created_at: 0,
+                approval: None,
             };
             row.into_active_model().insert(tx).await?;
             Ok(())
