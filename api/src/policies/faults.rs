@@ -119,7 +119,11 @@ pub(super) fn audience(words: &[String], at: &[Loc], found: &mut Vec<Fault>) -> 
     wrong.dedup();
     for place in wrong {
         let msg = "Input should be an e-mail, `group:…` or `permission:…`";
-        found.push(Fault::new([at, &loc![place]].concat(), "value_error", msg));
+        found.push(Fault::new(
+            [at, &[place.into()]].concat(),
+            "value_error",
+            msg,
+        ));
     }
     audience
 }

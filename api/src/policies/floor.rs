@@ -102,7 +102,7 @@ fn laid(flow: &NewFlow, floor: &Policy, way: impl Way) -> Result<Laid, Vec<Fault
     let mut found = Found::default();
     let whole = loc!["approval"];
     if flow.approval().is_some_and(Approval::has_form) {
-        let at = [&*whole, &loc!["input"]].concat();
+        let at = [&*whole, &["input".into()]].concat();
         found.fault(at, "not_supported", "Only a task asks for input");
     }
     let policy = found.lay(flow.approval(), (floor, None), whole, &way);

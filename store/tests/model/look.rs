@@ -42,6 +42,9 @@ type AskRow = (
     [bool; 2],
 );
 
+/// A vote: gate, stage, approver, in whose place, and what it says.
+type Cast = (i64, u32, u128, Option<String>, String);
+
 /// What is to be the same.
 #[derive(Debug, Default, PartialEq)]
 pub struct Seen {
@@ -51,8 +54,7 @@ pub struct Seen {
     /// Round, index, attempt.
     attempts: BTreeMap<RunId, Vec<(i64, i64, i64)>>,
     results: BTreeMap<RunId, String>,
-    /// Gate, stage, approver, in whose place, and vote.
-    votes: BTreeMap<RunId, Vec<(i64, u32, u128, Option<String>, String)>>,
+    votes: BTreeMap<RunId, Vec<Cast>>,
     asks: BTreeMap<RunId, Vec<AskRow>>,
     /// What the decision log has of each run, in order.
     pub log: BTreeMap<RunId, Vec<Logged>>,
