@@ -145,6 +145,7 @@ impl Machine {
         for index in 0..calls {
             let call = Call {
                 run: RunId(Uuid::nil()),
+                epoch: 1,
                 key: TaskKey { index, item: None },
                 attempt: 1,
                 integration: "bench".into(),

@@ -29,11 +29,13 @@ pub enum Bug {
     EffectsRunAhead,
     /// A new connection does not tell that lazy commits may be lost.
     ReconnectsSilently,
+    /// It tells so of durable commits only: lazy ones go on after what they build on was lost.
+    LazyGoesOn,
 }
 
 impl Bug {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Bug); 28] = [
+    pub const ALL: [(&'static str, Bug); 29] = [
         ("no-fence", Bug::Store(Flaw::NoFence)),
         ("outcomes-replaced", Bug::Store(Flaw::OutcomesReplaced)),
         ("parks-blindly", Bug::Store(Flaw::ParksBlindly)),
@@ -62,6 +64,7 @@ impl Bug {
         ("confirmed-unpublished", Bug::ConfirmedUnpublished),
         ("effects-run-ahead", Bug::EffectsRunAhead),
         ("reconnects-silently", Bug::ReconnectsSilently),
+        ("lazy-goes-on", Bug::LazyGoesOn),
     ];
 
     /// The one of that name.

@@ -27,8 +27,10 @@ pub(crate) enum By {
     Retry,
     /// Somebody else who decided.
     Decision,
-    /// A keeper, or a worker that left.
+    /// A keeper.
     Keeper,
+    /// A worker that left.
+    Leaver,
     /// A crash of the database: what was lazily committed may be gone.
     Crash,
 }
@@ -54,15 +56,16 @@ pub(crate) struct Checker {
     commits: u64,
     /// The commit that cancelled a run's present round.
     cancelled: BTreeMap<RunId, u64>,
-    /// The commit of each claim.
-    claims: BTreeMap<ClaimId, u64>,
+    /// The commits that made and ended each hold; none while it lasts.
+    holds: BTreeMap<Hold, (u64, Option<u64>)>,
     /// The commit that made a task's outcome durable, and outcomes that are not yet.
     durable: BTreeMap<(RunId, u32), u64>,
     lazy: Vec<(RunId, u32)>,
     /// Attempts of tasks that must not be repeated.
     begun_once: BTreeSet<(RunId, u32, u32)>,
-    /// How often a run brought its worker down since it last made progress.
-    deaths: BTreeMap<RunId, i32>,
+    /// A run's claims that count, in order: since it last made progress or was let go; and whether it brought
+    /// down who claimed it.
+    counting: BTreeMap<RunId, Vec<(ClaimId, bool)>>,
     /// What was committed to be told, by what it says; and what was told.
     told: BTreeSet<Told>,
     owed: BTreeMap<uuid::Uuid, Told>,
@@ -72,6 +75,9 @@ pub(crate) struct Checker {
     /// Approvals that were answered.
     pub approved: BTreeMap<RunId, BTreeSet<u128>>,
 }
+
+/// A run under one claim.
+type Hold = (RunId, ClaimId);
 
 /// What a message says: kind, run and epoch.
 type Told = (String, RunId, i64);
@@ -87,11 +93,11 @@ impl Checker {
             seen: BTreeMap::new(),
             commits: 0,
             cancelled: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            holds: BTreeMap::new(),
             durable: BTreeMap::new(),
             lazy: Vec::new(),
             begun_once: BTreeSet::new(),
-            deaths: BTreeMap::new(),
+            counting: BTreeMap::new(),
             told: BTreeSet::new(),
             owed: BTreeMap::new(),
             votes: BTreeMap::new(),
@@ -175,7 +181,6 @@ impl Checker {
     /// The database crashed.
     pub fn crashed(&mut self) -> Broken {
         self.lazy.clear();
-        self.deaths.clear();
         for run in self.runs() {
             self.changed(run, By::Crash, &[])?;
         }

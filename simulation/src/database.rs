@@ -1,5 +1,6 @@
 //! The database as a process reaches it: over a network that loses, delays and forgets, on a machine that crashes.
 
+mod lazy;
 mod verbs;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ type Hold = (RunId, ClaimId);
 pub(crate) struct Database {
     world: Arc<World>,
     process: Arc<Process>,
-    /// The newest claims this process was told of.
-    claims: Mutex<BTreeMap<RunId, ClaimId>>,
+    /// The claims this process was told of, by run and epoch.
+    claims: Mutex<BTreeMap<(RunId, i64), Vec<ClaimId>>>,
     /// Holds under which something was committed lazily, and how often the database had crashed then.
     lazily: Mutex<BTreeMap<Hold, u64>>,
 }
@@ -56,9 +57,11 @@ impl Database {
         }
     }
 
-    /// The claim under which this process holds a run, as far as it knows.
-    pub fn claim_of(&self, run: RunId) -> Option<ClaimId> {
-        self.claims.lock().get(&run).copied()
+    /// The claim of this epoch by which this process took a run, whether it still stands or not. There are two
+    /// if a crash of the database took back the first.
+    pub fn claims_of(&self, run: RunId, epoch: i64) -> Vec<ClaimId> {
+        let claims = self.claims.lock();
+        claims.get(&(run, epoch)).cloned().unwrap_or_default()
     }
 
     /// Carries a call to the database, where `act` is done at once, and its answer back.
@@ -69,8 +72,19 @@ impl Database {
         act: impl FnOnce(&World) -> T + Send + 'static,
     ) -> Res<T> {
         self.process.gate().await;
-        let (fate, before, after) = self.draw(kind);
         let crashes = self.world.condition.lock().crashes;
+        self.call_by(crashes, verb, kind, act).await
+    }
+
+    /// The same on a connection that was made after so many crashes.
+    async fn call_by<T: Send + 'static>(
+        &self,
+        crashes: u64,
+        verb: &'static str,
+        kind: Kind,
+        act: impl FnOnce(&World) -> T + Send + 'static,
+    ) -> Res<T> {
+        let (fate, before, after) = self.draw(kind);
         pass(before).await;
         self.on_the_wire().await;
         let refused = self.refusal(kind, crashes);

@@ -67,7 +67,7 @@ pub(crate) async fn answer(world: Arc<World>, run: RunId, dice: Dice) {
             let say = Say {
                 on: open.subject,
                 answer: dice.chance(500).then(|| Json::of(&json!(visits))),
-                ..Say::of_run(someone(20 + visits % PEOPLE), None)
+                ..Say::of_run(someone(20 + dice.below(PEOPLE)), None)
             };
             let decision = match !calm && dice.chance(120) {
                 true => Decision::Reject(say),

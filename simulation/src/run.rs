@@ -35,8 +35,17 @@ pub fn simulate(seed: u64, options: Options) -> std::io::Result<Ended> {
         .enable_time()
         .start_paused(true)
         .build()?;
-    let mut ended = runtime.block_on(live(seed, options));
+    let (world, mut ended) = runtime.block_on(async {
+        let world = World::new(seed, options.bug, options.tracing);
+        let ended = live(&world).await;
+        (world, ended)
+    });
     drop(runtime);
+    if Arc::strong_count(&world) > 1 {
+        // A hundred thousand of them would fill it.
+        let stays = "the world stays in memory".to_owned();
+        ended.broken.get_or_insert(stays);
+    }
     if let Some(panic) = PANIC.with(RefCell::take) {
         ended
             .broken
@@ -45,14 +54,13 @@ pub fn simulate(seed: u64, options: Options) -> std::io::Result<Ended> {
     Ok(ended)
 }
 
-async fn live(seed: u64, options: Options) -> Ended {
-    let world = World::new(seed, options.bug, options.tracing);
+async fn live(world: &Arc<World>) -> Ended {
     for _ in 0..world.dice.between(2, 4) {
-        let node = Node::working(&world);
+        let node = Node::working(world);
         world.workers.lock().push(Some(node));
     }
     for _ in 0..world.dice.between(1, 2) {
-        let node = Node::serving(&world);
+        let node = Node::serving(world);
         world.servers.lock().push(Some(node));
     }
     let length = world.dice.between(8_000, 40_000);
@@ -65,16 +73,16 @@ async fn live(seed: u64, options: Options) -> Ended {
         });
     }
     let start = Instant::now();
-    for (time, incident) in incidents::schedule(&world, length) {
+    for (time, incident) in incidents::schedule(world, length) {
         sleep_until(start + Duration::from_millis(time)).await;
         if world.is_broken() {
             return world.end();
         }
-        incidents::happen(&world, incident);
+        incidents::happen(world, incident);
     }
     sleep_until(start + Duration::from_millis(length)).await;
-    calm_down(&world);
-    rest(&world).await;
+    calm_down(world);
+    rest(world).await;
     world.end()
 }
 

@@ -74,7 +74,7 @@ impl Executor for Tasks {
 
     async fn run(&self, call: Call, stop: CancellationToken) -> Outcome {
         self.process.gate().await;
-        let claim = self.database.claim_of(call.run);
+        let claims = self.database.claims_of(call.run, call.epoch);
         let index = call.key.index;
         let number = self.process.number;
         self.world.note(|| {
@@ -83,7 +83,7 @@ impl Executor for Tasks {
         });
         let flow = {
             let mut checker = self.world.checker.lock();
-            self.world.held(checker.begins(&call, claim));
+            self.world.held(checker.begins(&call, &claims));
             checker.flows.get(&call.run).cloned()
         };
         let Some(flow) = flow else {

@@ -129,8 +129,10 @@ impl World {
         self.condition.lock().calm
     }
 
-    /// What came of it.
+    /// What came of it. Its processes go: they hold the world as it holds them, and neither would ever be freed.
     pub fn end(&self) -> Ended {
+        drop(std::mem::take(&mut *self.workers.lock()));
+        drop(std::mem::take(&mut *self.servers.lock()));
         Ended {
             broken: self.broken.lock().take(),
             simulated_ms: self.elapsed(),

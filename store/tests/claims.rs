@@ -22,6 +22,7 @@ on_every_store! {
     progress_clears_a_suspicion,
     a_cancelled_run_that_was_held_is_claimed_to_be_cleaned_up,
     a_closing_run_that_has_an_owner_is_not_taken,
+    each_run_of_one_claim_notes_its_start,
 }
 
 async fn only_an_approved_run_can_be_claimed(world: World) {
@@ -321,4 +322,16 @@ async fn a_closing_run_that_has_an_owner_is_not_taken(world: World) {
             .is_empty()
     );
     assert!(world.record(&held, hold(vec![])).await.held);
+}
+
+/// The start of the first was noted, and counted for all that had been claimed with it.
+async fn each_run_of_one_claim_notes_its_start(world: World) {
+    let runs = [world.ready().await, world.ready().await];
+    let call = claim(world.worker(Duration::from_secs(10)).await);
+    let held = world.store.claim(&call, Which::Named(&runs)).await.unwrap();
+    assert_eq!(held.len(), 2);
+    for held in held {
+        world.record(&held, hold(vec![started(held.run, 0)])).await;
+        assert!(world.row(held.run).await.started);
+    }
 }

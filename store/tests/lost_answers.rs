@@ -193,6 +193,61 @@ async fn after_a_lost_connection_lazy_records_are_written_again() {
     assert_eq!(cluster.end().await, 0);
 }
 
+/// A lazy batch on a new connection would leave a hole where the server lost the one before: whoever owned the run
+/// next would find a task that began, and not what it had begun with.
+#[tokio::test]
+async fn after_a_lost_connection_no_lazy_record_goes_ahead_of_those_before_it() {
+    let Some((cluster, _, world, direct)) = behind_a_proxy().await else {
+        return;
+    };
+    let held = direct.held().await;
+    let lazily = |index| neena_store::Batch {
+        entries: vec![entry(&held, 0, hold(vec![completed(held.run, index, "x")]))],
+        durable: false,
+    };
+    while world.store.commit(&lazily(0)).await.is_err() {}
+    cluster.hang_up().await;
+    let mut refused = 0;
+    while let Err(error) = world.store.commit(&lazily(1)).await {
+        refused +=
+            usize::from(matches!(&error, StoreError::Unavailable(why) if why.contains("anew")));
+    }
+    assert_eq!(refused, 1, "said once");
+    world.db().unwrap().close().await;
+    assert_eq!(cluster.end().await, 0);
+}
+
+/// One claim may take several runs. What the first of them was told counted for all, once, and the others went on
+/// over records that were lost.
+#[tokio::test]
+async fn each_run_of_one_claim_is_told_that_its_lazy_records_may_be_lost() {
+    let Some((cluster, _, world, direct)) = behind_a_proxy().await else {
+        return;
+    };
+    let runs = [direct.ready().await, direct.ready().await];
+    let call = claim(world.worker(Duration::from_secs(60)).await);
+    let held = world.store.claim(&call, Which::Named(&runs)).await.unwrap();
+    assert_eq!(held.len(), 2);
+    let batch = |held: &neena_store::Held, index, durable| neena_store::Batch {
+        entries: vec![entry(held, 0, hold(vec![completed(held.run, index, "x")]))],
+        durable,
+    };
+    for held in &held {
+        assert!(world.store.commit(&batch(held, 0, false)).await.unwrap()[0].held);
+    }
+    cluster.hang_up().await;
+    for held in &held {
+        let mut refused = 0;
+        while let Err(error) = world.store.commit(&batch(held, 1, true)).await {
+            refused +=
+                usize::from(matches!(&error, StoreError::Unavailable(why) if why.contains("anew")));
+        }
+        assert_eq!(refused, 1, "{}", held.run);
+    }
+    world.db().unwrap().close().await;
+    assert_eq!(cluster.end().await, 0);
+}
+
 #[tokio::test]
 async fn who_finds_no_connection_is_told_soon() {
     let Some(cluster) = Cluster::of(1).await else {

@@ -58,6 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ] {
         let call = Call {
             run: RunId(uuid::Uuid::now_v7()),
+            epoch: 1,
             key: TaskKey {
                 index: 0,
                 item: None,

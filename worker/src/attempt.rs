@@ -9,13 +9,15 @@ use futures_util::FutureExt;
 use metrics::{counter, histogram};
 use neena_engine::Micros;
 use neena_engine::flow::Kind;
+use neena_engine::ids::OrganizationId;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, Start, TaskError, TaskKey};
+use neena_store::Held;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::executors::Call;
-use crate::remote::{Origin, Sending, Went};
+use crate::remote::{Sending, Went};
 use crate::slots::{Turn, Wants};
 
 /// A result larger than this many bytes fails its attempt.
@@ -118,7 +120,7 @@ impl Attempt {
             let sending = Sending {
                 shared,
                 attempt: self,
-                origin: task.origin,
+                organization: task.organization,
                 operation: &task.operation,
                 call: &call,
                 place,
@@ -160,7 +162,7 @@ impl Attempt {
 #[derive(Debug)]
 pub(crate) struct Task {
     pub operation: Operation,
-    pub origin: Origin,
+    pub organization: OrganizationId,
     pub wants: Wants,
 }
 
@@ -222,9 +224,10 @@ pub(crate) fn judged(outcome: Outcome, repeatable: bool) -> Outcome {
 }
 
 /// The call behind a start.
-pub(crate) fn call(run: neena_engine::ids::RunId, operation: &Operation, start: Start) -> Call {
+pub(crate) fn call(held: &Held, operation: &Operation, start: Start) -> Call {
     Call {
-        run,
+        run: held.run,
+        epoch: held.epoch,
         key: start.key,
         attempt: start.attempt,
         integration: operation.integration.clone(),

@@ -20,7 +20,6 @@ use tracing::{Instrument, debug, info};
 
 use crate::Shared;
 use crate::attempt::{self, Attempt, Ended, Task};
-use crate::remote::Origin;
 use crate::slots::Wants;
 
 /// Claims without progress after which a run is ended instead of started again.
@@ -247,13 +246,10 @@ impl Drive {
         }
         let attempt = Attempt::default();
         let span = tracing::info_span!("task", task = key.index, method = %operation.method);
-        let call = attempt::call(self.held.run, &operation, start);
+        let call = attempt::call(&self.held, &operation, start);
         let task = Task {
             operation,
-            origin: Origin {
-                organization: self.held.organization,
-                epoch: self.held.epoch,
-            },
+            organization: self.held.organization,
             wants,
         };
         let mut running = Box::pin(

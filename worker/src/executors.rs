@@ -23,6 +23,8 @@ pub use python::PythonHosts;
 #[derive(Clone, Debug)]
 pub struct Call {
     pub run: RunId,
+    /// Which claim of the run asks for it, from 1.
+    pub epoch: i64,
     pub key: TaskKey,
     /// From 1, counted over all rounds.
     pub attempt: u32,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neena_bus::remote::{RemoteError, TaskBus};
-use neena_engine::ids::{OrganizationId, WorkerId};
+use neena_engine::ids::WorkerId;
 use neena_engine::run::{Outcome, TaskError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,13 +33,6 @@ use standing::Standings;
 const BEAT: Duration = Duration::from_secs(5);
 /// So long an executor may be silent before what it runs is sent again.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// Whose run an attempt belongs to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    pub organization: OrganizationId,
-    pub epoch: i64,
-}
 
 /// The worker's part in tasks that travel.
 #[derive(Debug)]

@@ -8,15 +8,16 @@ use neena_engine::run::{TaskRow, TaskStatus};
 use neena_worker::executors::Call;
 
 use super::gates::answers;
-use super::{Broken, Checker};
+use super::{Broken, Checker, Hold};
 use crate::flow::{Act, Flow};
 
 /// How often a run may bring its worker down.
-const DEATHS: i32 = 3;
+const DEATHS: usize = 3;
 
 impl Checker {
-    /// A process that holds the run under `claim`, as far as it knows, begins an attempt.
-    pub fn begins(&mut self, call: &Call, claim: Option<ClaimId>) -> Broken {
+    /// A process begins an attempt for its hold of the run under `claims`: one, or either of two where a crash of
+    /// the database took back the first.
+    pub fn begins(&mut self, call: &Call, claims: &[ClaimId]) -> Broken {
         let Some(flow) = self.flows.get(&call.run).cloned() else {
             return Err(format!("run {} is unknown", call.run));
         };
@@ -27,12 +28,13 @@ impl Checker {
                 "run {run}: attempt {attempt} of task {index} {what}"
             ))
         };
-        let Some(claim) = claim else {
-            return broken("began in a process that never held the run".to_owned());
-        };
+        if claims.is_empty() {
+            return broken("began in a process that never made that claim".to_owned());
+        }
         let step = &flow.steps[index as usize];
         let live = self.store.live(call.run);
-        let owns = live.is_some_and(|live| live.claim == Some(claim));
+        let claim = live.and_then(|live| live.claim);
+        let owns = claim.is_some_and(|claim| *claims == [claim]);
         let answers = answers(&self.store.asked_gates(call.run));
         if owns && step.gate.is_some() && !answers.contains_key(&index) {
             return broken("began before its gate was approved".to_owned());
@@ -68,24 +70,35 @@ impl Checker {
             return broken("must not repeat, and began before that was recorded".to_owned());
         }
         if let Some(cancel) = self.cancelled.get(&call.run) {
-            let inputs = step.inputs.iter();
-            let inputs = inputs.filter_map(|input| self.durable.get(&(call.run, *input)));
-            let enabled = inputs.chain(self.claims.get(&claim)).max();
-            if enabled.is_some_and(|enabled| enabled > cancel) {
+            let holds = claims.iter().map(|claim| (call.run, *claim));
+            let enabled = holds.filter_map(|hold| self.enabled(hold, &step.inputs));
+            if enabled.min().is_some_and(|enabled| enabled > *cancel) {
                 return broken("was enabled after its run had been cancelled".to_owned());
             }
         }
-        if step.act == Act::Poison {
-            return self.death(call.run);
+        match (step.act, claims) {
+            (Act::Poison, [claim]) => self.death(call.run, *claim),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn death(&mut self, run: RunId) -> Broken {
-        // One more than that: of what was cleared, the claim that cleared it does not count.
-        let deaths = self.deaths.entry(run).or_insert(-1);
-        *deaths += 1;
-        match *deaths {
+    /// The commit that let a task with these inputs start under a hold. What was committed after the hold had
+    /// ended let others start it.
+    fn enabled(&self, hold: Hold, inputs: &[u32]) -> Option<u64> {
+        let (from, until) = *self.holds.get(&hold)?;
+        let inputs = inputs.iter();
+        let recorded = inputs.filter_map(|input| self.durable.get(&(hold.0, *input)).copied());
+        let recorded = recorded.filter(|commit| until.is_none_or(|until| *commit <= until));
+        recorded.chain([from]).max()
+    }
+
+    /// A run brings down who claimed it. A claim that does not count any more is forgiven.
+    fn death(&mut self, run: RunId, claim: ClaimId) -> Broken {
+        let counting = self.counting.entry(run).or_default();
+        for (counted, died) in counting.iter_mut() {
+            *died |= *counted == claim;
+        }
+        match counting.iter().filter(|(_, died)| *died).count() {
             ..=DEATHS => Ok(()),
             deaths => Err(format!("run {run} brought down {deaths} workers")),
         }

@@ -52,9 +52,6 @@ impl Checker {
             if was.state != AskState::Open && !matches!(by, By::Retry) {
                 return Err(format!("the answer to {:?} is gone", was.subject));
             }
-            if let Some(index) = index(was.subject) {
-                self.votes.remove(&(run, index));
-            }
         }
         started_before_approval(self, run, before, after)?;
         parks_deaf(before, after, by)
@@ -70,6 +67,8 @@ impl Checker {
                 "the gate of task {index} was asked about twice in a round"
             ));
         }
+        // Not before: what takes a question back may be lost with the database.
+        self.votes.remove(&(run, index));
         let Some(flow) = self.flows.get(&run) else {
             return Ok(());
         };

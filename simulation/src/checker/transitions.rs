@@ -39,6 +39,9 @@ impl Checker {
             return Ok(());
         }
         outcomes_stay(before, after, by)?;
+        if matches!(by, By::Owner(_)) {
+            self.built_on_records(run, before, after)?;
+        }
         self.gates(run, before, after, by)?;
         self.results_fit(run, before, after)?;
         claims(before.live.as_ref(), after.live.as_ref(), by)?;
@@ -51,10 +54,35 @@ impl Checker {
         let told = match by {
             By::Owner(_) => ended,
             By::Decision | By::Retry => ended || made_ready,
-            By::Claim(_) | By::Keeper | By::Crash => false,
+            By::Claim(_) | By::Keeper | By::Leaver | By::Crash => false,
         };
         if told && messages.iter().all(|message| message.run != run) {
             return Err("nobody is told of it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What an owner writes of a task that began stands beside its inputs' outcomes: they were written before it or
+    /// with it, and again where they were lost.
+    fn built_on_records(&self, run: RunId, before: &Seen, after: &Seen) -> Broken {
+        let Some(flow) = self.flows.get(&run) else {
+            return Ok(());
+        };
+        let outcome = |input: &u32| {
+            let row = after.tasks.get(input);
+            row.is_some_and(|row| row.status.is_outcome())
+        };
+        for (index, row) in &after.tasks {
+            let began = row.attempt > row.attempts_before;
+            if !began || before.tasks.get(index) == Some(row) {
+                continue;
+            }
+            let mut inputs = flow.steps[*index as usize].inputs.iter();
+            if let Some(input) = inputs.find(|input| !outcome(input)) {
+                return Err(format!(
+                    "task {index} is recorded without its input {input}"
+                ));
+            }
         }
         Ok(())
     }
@@ -68,15 +96,7 @@ impl Checker {
         let completed = |row: &TaskRow| row.status == TaskStatus::Completed;
         for (index, row) in &after.tasks {
             let new = completed(row) && !before.tasks.get(index).is_some_and(completed);
-            let inputs = &flow.steps[*index as usize].inputs;
-            let recorded = |input| {
-                after
-                    .tasks
-                    .get(input)
-                    .is_some_and(|row| row.status.is_outcome())
-            };
-            // An input may be lost with the database, and is written again before anything builds on it.
-            if new && inputs.iter().all(recorded) {
+            if new {
                 flow.check(row, &after.tasks, &answers)?;
             }
         }
@@ -134,19 +154,15 @@ impl Checker {
                 self.durable.remove(&(run, *index));
             } else if had.is_none_or(|had| !had.status.is_outcome()) {
                 self.lazy.push((run, *index));
-                // The claim that made progress does not count.
-                self.deaths.insert(run, -1);
+                // Nor does the claim count any more that made progress.
+                self.counting.remove(&run);
             }
         }
         let closing = |seen: &Seen| seen.run.run.status == RunStatus::Cancelled;
         if closing(after) && !closing(before) {
             self.cancelled.insert(run, self.commits);
         }
-        if let (By::Claim(claim), Some(live)) = (by, &after.live)
-            && live.claim == Some(claim)
-        {
-            self.claims.insert(claim, self.commits);
-        }
+        self.remember_claims(run, before.live.as_ref(), after.live.as_ref(), by);
         if let (Some(was), Some(is)) = (&before.live, &after.live)
             && was.owner.is_some()
             && is.owner.is_none()
@@ -155,20 +171,41 @@ impl Checker {
             let told = (Message::RESUMED.to_owned(), run, is.epoch);
             self.told.insert(told);
         }
-        let let_go = |seen: &Seen| seen.live.as_ref().is_some_and(|live| live.owner.is_none());
-        match by {
-            By::Owner(_) if let_go(after) && !let_go(before) => drop(self.deaths.remove(&run)),
-            By::Retry if after.run.run.round > before.run.run.round => {
-                self.cancelled.remove(&run);
-                self.deaths.remove(&run);
-            }
-            _ => {}
+        if matches!(by, By::Retry) && after.run.run.round > before.run.run.round {
+            self.cancelled.remove(&run);
+            self.counting.remove(&run);
         }
     }
 
-    /// A worker gave its runs back in good order.
-    pub fn left(&mut self) {
-        self.deaths.clear();
+    fn remember_claims(
+        &mut self,
+        run: RunId,
+        before: Option<&LiveRun>,
+        after: Option<&LiveRun>,
+        by: By,
+    ) {
+        let had = before.and_then(|live| live.claim);
+        let has = after.and_then(|live| live.claim);
+        if had != has
+            && let Some(hold) = had.and_then(|claim| self.holds.get_mut(&(run, claim)))
+        {
+            hold.1 = Some(self.commits);
+        }
+        let counting = self.counting.entry(run).or_default();
+        match by {
+            By::Claim(claim) if has == Some(claim) && had != has => {
+                self.holds.insert((run, claim), (self.commits, None));
+                counting.push((claim, false));
+            }
+            // Given back in good order.
+            By::Owner(_) | By::Leaver if had.is_some() && has.is_none() => counting.clear(),
+            // Claims that are not in the table any more do not count.
+            By::Crash => {
+                let claims = after.map_or(0, |live| live.claims);
+                counting.truncate(usize::try_from(claims).unwrap_or(0));
+            }
+            _ => {}
+        }
     }
 }
 

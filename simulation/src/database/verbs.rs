@@ -1,6 +1,5 @@
 //! The verbs, each watched by the checker as it is done.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,11 @@ use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, History, Phase, TaskStatus};
 use neena_store::{
     Batch, Beat, Claim, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res, Store,
-    StoreError, Verdict, Which, WorkerCard,
+    Verdict, Which, WorkerCard,
 };
-use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Database, Hold, Kind, at_once};
+use super::{Database, Kind, at_once};
 use crate::bug::Bug;
 use crate::checker::By;
 use crate::world::World;
@@ -67,9 +65,8 @@ impl Store for Database {
             let mut checker = world.checker.lock();
             checker.commit();
             checker.durably();
-            checker.left();
             for run in checker.runs() {
-                world.held(checker.changed(run, By::Keeper, &[]));
+                world.held(checker.changed(run, By::Leaver, &[]));
             }
             left
         })
@@ -102,7 +99,9 @@ impl Store for Database {
         });
         let held = claimed.await?;
         for held in &held {
-            self.claims.lock().insert(held.run, held.claim);
+            let mut claims = self.claims.lock();
+            let of_epoch = claims.entry((held.run, held.epoch)).or_default();
+            of_epoch.push(held.claim);
         }
         Ok(held)
     }
@@ -164,9 +163,13 @@ impl Store for Database {
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         let (batch, number) = (batch.clone(), self.process.number);
         self.process.gate().await;
-        nothing_lost(&self.world, &batch, &self.lazily)?;
-        let committed = self.write("commit", move |world| commit(world, &batch, number));
-        let mut verdicts = committed.await?;
+        let crashes = self.world.condition.lock().crashes;
+        self.nothing_lost(&batch, crashes)?;
+        let copy = batch.clone();
+        let act = move |world: &World| commit(world, &copy, number);
+        let committed = self.call_by(crashes, "commit", Kind::Writes, act);
+        let mut verdicts = committed.await??;
+        self.note_lazy(&batch, &verdicts, crashes);
         if self.world.has(Bug::CancelNotTold) {
             let closing = verdicts.iter_mut().filter(|verdict| {
                 verdict.phase == Phase::Closing && verdict.held && verdict.applied
@@ -289,31 +292,6 @@ impl Database {
             Ok(messages)
         })
         .await
-    }
-}
-
-/// A durable commit carries the lazy ones before it, unless the database crashed meanwhile: then the connection
-/// is a new one, which is said once, so that the journal writes them again.
-fn nothing_lost(world: &World, batch: &Batch, lazily: &Mutex<BTreeMap<Hold, u64>>) -> Res<()> {
-    let crashes = world.condition.lock().crashes;
-    let mut lazily = lazily.lock();
-    let mut lost = false;
-    for entry in &batch.entries {
-        if batch.durable {
-            let then = lazily.remove(&(entry.run, entry.claim));
-            lost |= then.is_some_and(|then| then != crashes);
-        } else {
-            lazily.entry((entry.run, entry.claim)).or_insert(crashes);
-        }
-    }
-    if lost {
-        let runs = batch.entries.iter().map(|entry| entry.run.to_string());
-        let runs = runs.collect::<Vec<_>>().join(", ");
-        world.note(|| format!("lazy commits may be lost: {runs}"));
-    }
-    match lost && !world.has(Bug::ReconnectsSilently) {
-        true => Err(StoreError::Unavailable("connected anew".into())),
-        false => Ok(()),
     }
 }
 

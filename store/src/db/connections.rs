@@ -50,7 +50,7 @@ pub(super) struct Pools {
     pub(super) reads: PgPool,
     pub(super) journal: PgPool,
     pub(super) beat: PgPool,
-    /// How many connections were made for the journal.
+    /// How many connections were made for batches, durable and lazy.
     pub(super) lives: Arc<AtomicU64>,
 }
 
@@ -64,22 +64,23 @@ impl Pools {
             .clone()
             .options([("default_transaction_read_only", "on")]);
         let lives = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lives);
+        let counted = |options: PgPoolOptions| {
+            let lives = Arc::clone(&lives);
+            // They stay as long as the server does: a new one says that it may have crashed.
+            let stay = options.idle_timeout(None).max_lifetime(None);
+            stay.after_connect(move |_, _| {
+                lives.fetch_add(1, Ordering::AcqRel);
+                Box::pin(std::future::ready(Ok(())))
+            })
+        };
         let pool = |connections| pool(connections, sizes.patience);
         Ok(Pools {
             units: pool(sizes.units).connect_with(options.clone()).await?,
-            lazy: pool(sizes.lazy).connect_lazy_with(hot(lazily.clone())),
+            lazy: counted(pool(sizes.lazy)).connect_lazy_with(hot(lazily.clone())),
             reads: pool(sizes.reads).connect_lazy_with(reading),
             // One batch is in flight; the second connection is there while the first is being returned.
-            // They stay as long as the server does: a new one says that it may have crashed.
-            journal: pool(2)
+            journal: counted(pool(2))
                 .min_connections(2)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .after_connect(move |_, _| {
-                    counted.fetch_add(1, Ordering::AcqRel);
-                    Box::pin(std::future::ready(Ok(())))
-                })
                 .connect_with(hot(options))
                 .await?,
             beat: pool(1).connect_lazy_with(lazily),

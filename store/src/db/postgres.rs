@@ -175,8 +175,8 @@ impl Postgres {
         }
     }
 
-    /// A number that grows with each connection made for durable batches. While it is the same, the server
-    /// has not crashed: it would have closed them all.
+    /// A number that grows with each connection made for batches. While it is the same, the server has not
+    /// crashed: it would have closed them all.
     pub(crate) fn lives(&self) -> u64 {
         self.pools.lives.load(Ordering::Acquire)
     }

@@ -83,7 +83,7 @@ impl Shared {
                 return Err(error);
             }
             tokio::time::sleep(pause(&error, tries, &entries)).await;
-            if tries == 1 && durable {
+            if tries == 1 {
                 // The database may have lost what it had committed lazily: it is written once more.
                 entries = parts.iter().map(|part| self.with_undurable(part)).collect();
             }

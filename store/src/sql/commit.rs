@@ -32,8 +32,11 @@ impl SqlStore {
     /// A batch on Postgres: one statement.
     async fn commit_at_once(&self, postgres: &Postgres, batch: &Batch) -> Res<Vec<Verdict>> {
         let prepared = Prepared::of(batch, &self.started);
-        let lives = postgres.lives();
-        let check = |lives| self.nothing_lost(batch, lives);
+        let mut lives = 0;
+        let check = |now| {
+            lives = now;
+            self.nothing_lost(batch, now)
+        };
         let rows = postgres.batch(batch.durable, &prepared, check).await?;
         let verdicts = prepared.verdicts(batch, &rows)?;
         for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
@@ -46,12 +49,12 @@ impl SqlStore {
         Ok(verdicts)
     }
 
-    /// Whether a durable commit would carry what was committed lazily before it. A server that crashed
-    /// meanwhile may have lost that, and it closed every connection: `lives` has changed then. Said once, so
-    /// that the journal writes it again.
+    /// Whether a commit would follow what was committed lazily before it. A server that crashed meanwhile may
+    /// have lost that, and it closed every connection: `lives` has changed then. Said once, so that the journal
+    /// writes it again; of a lazy commit, too, lest a new owner find it without what it builds on.
     fn nothing_lost(&self, batch: &Batch, lives: u64) -> Res<()> {
         let mut lost = false;
-        for entry in batch.entries.iter().filter(|_| batch.durable) {
+        for entry in &batch.entries {
             if self
                 .lazily
                 .get(&(entry.run, entry.claim))

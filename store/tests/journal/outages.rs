@@ -32,6 +32,25 @@ async fn what_was_written_lazily_is_written_again_once_the_database_was_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_written_lazily_is_written_again_before_more_is() {
+    let world = World::in_memory();
+    let held = world.held().await;
+    let store = Scripted::new(world.store.clone());
+    let journal = journal(&store);
+    let first = push(&journal, &held, lazy(1, vec![completed(held.run, 0, "a")])).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    store.then([Fault::Before(StoreError::Unavailable("anew".into()))]);
+    let second = push(&journal, &held, lazy(2, vec![completed(held.run, 1, "b")])).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(
+        store.tried(),
+        [(vec![1], false), (vec![1], false), (vec![2], false)]
+    );
+    journal.close().await;
+    drop((first, second));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_database_is_asked_again_after_some_milliseconds() {
     let world = World::in_memory();
     let held = world.held().await;

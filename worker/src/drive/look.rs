@@ -19,6 +19,8 @@ impl Drive {
             .reread(self.held.run, self.held.claim)
             .await
         {
+            // The engine is told of the claim first, with what was seen by then, and of the rest right after it.
+            Ok(Some(_)) if !self.claimed => None,
             Ok(Some(held)) => {
                 let standing = Standing {
                     phase: held.phase,

@@ -226,6 +226,7 @@ async fn execute(
 ) -> Outcome {
     let call = Call {
         run: task.run,
+        epoch: task.epoch,
         key: TaskKey {
             index: task.index,
             item: task.item,

@@ -6,6 +6,7 @@ use metrics::counter;
 use neena_bus::Standing;
 use neena_bus::remote::{Accepted, Done, Order, RemoteTask, Reply, Sent, TASK_V};
 use neena_engine::Micros;
+use neena_engine::ids::OrganizationId;
 use neena_engine::plan::Operation;
 use neena_engine::run::{Outcome, TaskError};
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::dispatches::Pending;
-use super::{NOT_PERMITTED, Origin, Remote, SILENCE, STOPPED};
+use super::{NOT_PERMITTED, Remote, SILENCE, STOPPED};
 use crate::Shared;
 use crate::attempt::Attempt;
 use crate::executors::Call;
@@ -31,7 +32,7 @@ const BACKSTOP: Duration = Duration::from_secs(10);
 pub(crate) struct Sending<'a> {
     pub shared: &'a Shared,
     pub attempt: &'a Attempt,
-    pub origin: Origin,
+    pub organization: OrganizationId,
     pub operation: &'a Operation,
     pub call: &'a Call,
     /// Held as long as the attempt is out.
@@ -130,8 +131,8 @@ impl Sending<'_> {
             v: TASK_V,
             dispatch,
             run: call.run,
-            organization: self.origin.organization,
-            epoch: self.origin.epoch,
+            organization: self.organization,
+            epoch: self.call.epoch,
             index: call.key.index,
             item: call.key.item,
             attempt: call.attempt,

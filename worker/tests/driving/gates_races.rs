@@ -7,6 +7,7 @@ use neena_store::{Store, Which};
 use tokio::time::Instant;
 
 use crate::behaviour::claim;
+use crate::faulty::Faulty;
 use crate::harness::{World, about, gate, gated, now, step};
 
 fn opened(index: u32) -> Decision {
@@ -212,4 +213,27 @@ async fn an_answer_while_the_code_is_missing_is_not_lost() {
     world.script.host(true);
     assert_eq!(world.ended(run).await, RunStatus::Completed);
     worker.stop().await.unwrap();
+}
+
+/// The owner looked at once, before the engine was told of its claim, and told it of answers to gates that it had not
+/// come to yet.
+#[tokio::test(start_paused = true)]
+async fn an_answer_while_the_run_is_being_parked_for_its_code_is_not_lost() {
+    let mut world = World::new();
+    let first = world.worker(4).await;
+    let run = world
+        .run(&[gated(step("echo", &[])), gated(step("echo", &[]))])
+        .await;
+    world.parked(run).await;
+    first.stop().await.unwrap();
+    world.script.host(false);
+    let slow = Faulty::at_commits(world.store.clone());
+    let worker = world.worker_over(slow.clone()).await.unwrap();
+    world.decide(run, opened(0)).await;
+    world.until(|| worker.held() == 1).await;
+    world.decide(run, opened(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.script.host(true);
+    slow.commits.add_permits(1_000);
+    assert_eq!(world.ended(run).await, RunStatus::Completed);
 }

@@ -11,7 +11,7 @@ use neena_engine::ids::{FlowRequestId, OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, Phase, RunStatus, TaskRow, TaskStatus};
 use neena_store::{
-    Decided, Deciding, Hosts, Journal, MemoryStore, NewRun, Outlet, Store, WorkerCard,
+    Decided, Deciding, Hosts, Journal, MemoryStore, NewRun, Outlet, Res, Store, WorkerCard,
 };
 use neena_worker::executors::Executors;
 use neena_worker::{DatabaseClock, Seams, Settings, Worker};
@@ -58,6 +58,24 @@ impl World {
     }
 
     pub async fn worker_with_grace(&self, slots: usize, seconds: u64) -> Worker {
+        let (store, journal) = (self.store.clone(), self.journal.clone());
+        let worker = self.start(store, journal, slots, seconds).await;
+        worker.unwrap()
+    }
+
+    /// A worker that sees the store through another one, if it can start.
+    pub async fn worker_over(&self, store: Arc<dyn Store>) -> Res<Worker> {
+        let journal = Journal::start(store.clone(), self.outlet.clone());
+        self.start(store, journal, 4, 2).await
+    }
+
+    async fn start(
+        &self,
+        store: Arc<dyn Store>,
+        journal: Journal,
+        slots: usize,
+        seconds: u64,
+    ) -> Res<Worker> {
         let settings = Settings {
             name: "test".into(),
             slots,
@@ -67,14 +85,14 @@ impl World {
         };
         let now = self.store.now().await.unwrap();
         let seams = Seams {
-            store: self.store.clone(),
+            store,
             bus: self.bus.clone(),
             tasks: None,
-            journal: self.journal.clone(),
+            journal,
             executors: Arc::new(Executors::with_python(self.script.clone())),
             clock: Arc::new(DatabaseClock::new(now)),
         };
-        Worker::start(settings, seams).await.unwrap()
+        Worker::start(settings, seams).await
     }
 
     /// A worker that exchanges tasks with others, and runs what `script` says.

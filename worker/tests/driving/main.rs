@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod claims_and_beats;
+mod faulty;
 mod gates;
 mod gates_races;
 mod harness;

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use neena_bus::Bus;
+use neena_engine::ids::WorkerId;
 use neena_engine::run::{Decision, RunStatus, TaskStatus};
-
-use neena_store::{Store, Which};
+use neena_store::{Store, StoreError, Which};
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::behaviour::claim;
+use crate::faulty::Faulty;
 use crate::harness::{Step, World, actor, now, step};
 
 #[tokio::test(start_paused = true)]
@@ -177,4 +181,35 @@ async fn a_run_whose_message_was_lost_is_found_although_others_keep_coming() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(world.status(lost).is_final());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_while_its_worker_stops_is_not_announced_as_resumed() {
+    let mut world = World::new();
+    let worker = world.worker(4).await;
+    let run = world.run(&[step("nap", &[])]).await;
+    world.until(|| world.script.seen().begun.len() == 1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(world.status(run), RunStatus::Completed);
+    let mut inbox = world.bus.consume(WorkerId(Uuid::nil())).await.unwrap();
+    let announced = timeout(Duration::from_secs(60), inbox.wakes(1)).await;
+    assert!(announced.is_err(), "{announced:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_answer_to_joining_is_lost_joins_again_as_the_same() {
+    let world = World::new();
+    let store = Faulty::at_joining(world.store.clone(), 3);
+    let worker = world.worker_over(store).await.unwrap();
+    let roster = world.store.roster().await.unwrap();
+    let joined: Vec<WorkerId> = roster.iter().map(|member| member.id).collect();
+    assert_eq!(joined, [worker.id()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_hears_no_answer_to_joining_says_so_in_the_end() {
+    let world = World::new();
+    let store = Faulty::at_joining(world.store.clone(), u32::MAX);
+    let start = timeout(Duration::from_secs(10), world.worker_over(store));
+    assert!(matches!(start.await.unwrap(), Err(StoreError::Unknown(_))));
 }

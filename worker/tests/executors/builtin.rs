@@ -16,6 +16,7 @@ use super::harness::error;
 fn asked(method: &str, arguments: &str) -> Call {
     Call {
         run: RunId(Uuid::from_u128(1)),
+        epoch: 1,
         key: TaskKey {
             index: 0,
             item: None,

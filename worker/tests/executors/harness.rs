@@ -74,6 +74,7 @@ impl Fixture {
     pub fn asked(&self, method: &str, arguments: &Value) -> Call {
         Call {
             run: RunId(Uuid::from_u128(7)),
+            epoch: 1,
             key: TaskKey {
                 index: 3,
                 item: None,
