@@ -45,6 +45,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = shared.freed.notified(), if free == 0 => continue,
             _ = slots.changed(), if free == 0 => continue,
+            // Nobody says that the database has room again, where no run is held.
+            () = tokio::time::sleep(AGAIN), if shared.journal.full() => continue,
             // Suspects are taken one at a time; others may have waited for this one.
             () = shared.cleared.notified(), if free > 0 => next(&shared).await,
             // The table is the queue of last resort: a lost message costs a second or two, however many

@@ -1,8 +1,8 @@
-//! A store whose answers to joining are lost, so that the worker is written down and does not hear of it, or whose
-//! commits take until they are let through.
+//! A store with faults: answers to joining are lost, so that the worker is written down and does not hear of it;
+//! commits take until they are let through; plans are not found and nothing fits on the disk.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,28 +22,26 @@ use uuid::Uuid;
 pub struct Faulty {
     inner: Arc<MemoryStore>,
     /// Answers to joining that are still to be lost.
-    lost: AtomicU32,
+    pub joins: AtomicU32,
     /// Commits that may go through.
     pub commits: Semaphore,
+    /// Whether the disk is full, and the database too busy with that to find plans.
+    pub full: AtomicBool,
 }
 
 impl Faulty {
-    /// Loses so many answers to joining.
-    pub fn at_joining(inner: Arc<MemoryStore>, lost: u32) -> Arc<Faulty> {
+    /// Nothing is wrong with it yet.
+    pub fn over(inner: Arc<MemoryStore>) -> Arc<Faulty> {
         Arc::new(Faulty {
             inner,
-            lost: AtomicU32::new(lost),
+            joins: AtomicU32::new(0),
             commits: Semaphore::new(1_000),
+            full: AtomicBool::new(false),
         })
     }
 
-    /// Holds every commit back.
-    pub fn at_commits(inner: Arc<MemoryStore>) -> Arc<Faulty> {
-        Arc::new(Faulty {
-            inner,
-            lost: AtomicU32::new(0),
-            commits: Semaphore::new(0),
-        })
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 }
 
@@ -53,7 +51,7 @@ impl Store for Faulty {
         let joined = self.inner.join(card).await;
         let less = |lost: u32| lost.checked_sub(1);
         match self
-            .lost
+            .joins
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
         {
             Ok(_) => Err(StoreError::Unknown("as tested".into())),
@@ -82,7 +80,10 @@ impl Store for Faulty {
     }
 
     async fn plan(&self, run: RunId) -> Res<Arc<Plan>> {
-        self.inner.plan(run).await
+        match self.is_full() {
+            true => Err(StoreError::Unavailable("as tested".into())),
+            false => self.inner.plan(run).await,
+        }
     }
 
     async fn load(&self, run: RunId) -> Res<History> {
@@ -99,7 +100,10 @@ impl Store for Faulty {
 
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>> {
         self.commits.acquire().await.unwrap().forget();
-        self.inner.commit(batch).await
+        match self.is_full() {
+            true => Err(StoreError::Full("as tested".into())),
+            false => self.inner.commit(batch).await,
+        }
     }
 
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {

@@ -227,7 +227,8 @@ async fn an_answer_while_the_run_is_being_parked_for_its_code_is_not_lost() {
     world.parked(run).await;
     first.stop().await.unwrap();
     world.script.host(false);
-    let slow = Faulty::at_commits(world.store.clone());
+    let slow = Faulty::over(world.store.clone());
+    slow.commits.forget_permits(1_000);
     let worker = world.worker_over(slow.clone()).await.unwrap();
     world.decide(run, opened(0)).await;
     world.until(|| worker.held() == 1).await;

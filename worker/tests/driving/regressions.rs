@@ -1,5 +1,6 @@
 //! Faults that were there once.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use neena_bus::Bus;
@@ -199,7 +200,8 @@ async fn a_run_that_ends_while_its_worker_stops_is_not_announced_as_resumed() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_whose_answer_to_joining_is_lost_joins_again_as_the_same() {
     let world = World::new();
-    let store = Faulty::at_joining(world.store.clone(), 3);
+    let store = Faulty::over(world.store.clone());
+    store.joins.store(3, Ordering::Relaxed);
     let worker = world.worker_over(store).await.unwrap();
     let roster = world.store.roster().await.unwrap();
     let joined: Vec<WorkerId> = roster.iter().map(|member| member.id).collect();
@@ -209,7 +211,22 @@ async fn a_worker_whose_answer_to_joining_is_lost_joins_again_as_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_hears_no_answer_to_joining_says_so_in_the_end() {
     let world = World::new();
-    let store = Faulty::at_joining(world.store.clone(), u32::MAX);
+    let store = Faulty::over(world.store.clone());
+    store.joins.store(u32::MAX, Ordering::Relaxed);
     let start = timeout(Duration::from_secs(10), world.worker_over(store));
     assert!(matches!(start.await.unwrap(), Err(StoreError::Unknown(_))));
+}
+
+/// Nobody who held a run was left to say that the disk had room again.
+#[tokio::test(start_paused = true)]
+async fn a_worker_takes_runs_again_after_a_full_disk_met_it_with_none() {
+    let mut world = World::new();
+    let store = Faulty::over(world.store.clone());
+    let _worker = world.worker_over(store.clone()).await.unwrap();
+    store.full.store(true, Ordering::Relaxed);
+    let run = world.run(&[step("echo", &[])]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(world.store.live(run).unwrap().owner.is_some());
+    store.full.store(false, Ordering::Relaxed);
+    assert_eq!(world.ended(run).await, RunStatus::Completed);
 }
