@@ -8,6 +8,7 @@ mod transitions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use neena_engine::Micros;
 use neena_engine::approval::Ask;
 use neena_engine::ids::{ClaimId, RunId};
 use neena_engine::run::{LiveRun, TaskRow};
@@ -69,9 +70,9 @@ pub(crate) struct Checker {
     /// What was committed to be told, by what it says; and what was told.
     told: BTreeSet<Told>,
     owed: BTreeMap<uuid::Uuid, Told>,
-    /// Who approved a gate, and in which rounds it was asked about.
+    /// Who approved a gate, and in which rounds it was asked about, and when.
     votes: BTreeMap<(RunId, u32), BTreeSet<u128>>,
-    asked: BTreeSet<(RunId, u32, u32)>,
+    asked: BTreeMap<(RunId, u32, u32), Micros>,
     /// Approvals that were answered.
     pub approved: BTreeMap<RunId, BTreeSet<u128>>,
 }
@@ -101,7 +102,7 @@ impl Checker {
             told: BTreeSet::new(),
             owed: BTreeMap::new(),
             votes: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
             approved: BTreeMap::new(),
         }
     }

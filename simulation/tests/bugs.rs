@@ -8,13 +8,12 @@ const MOST: u64 = 300;
 
 /// Some bugs show in one seed of many only: the search for these begins at one that shows them, and finds
 /// another one should the simulation have changed since.
-const RARE: [(&str, u64); 6] = [
+const RARE: [(&str, u64); 5] = [
     ("asks-unfenced", 434),
-    ("reconnects-silently", 303),
-    ("lazy-goes-on", 482),
     ("joins-lazily", 385),
-    ("outcomes-replaced", 276),
-    ("parks-blindly", 343),
+    ("lazy-goes-on", 457),
+    ("outcomes-replaced", 73),
+    ("reconnects-silently", 303),
 ];
 /// Seeds until a rare one must have been noticed.
 const MOST_OF_RARE: u64 = 2_000;
@@ -84,5 +83,5 @@ bugs! {
     confirms_without_a_broker_are_noticed: "confirmed-unpublished" breaks "never published";
     effects_that_run_ahead_are_noticed: "effects-run-ahead" breaks "durably recorded";
     lazy_commits_without_those_before_are_noticed: "lazy-goes-on" breaks "without its input";
-    a_silent_reconnect_is_noticed: "reconnects-silently" breaks "without its input | is left as | never ended | durably recorded | not made of";
+    a_silent_reconnect_is_noticed: "reconnects-silently" breaks "without its input | is left as | never ended | durably recorded | not made of | it parks although";
 }
