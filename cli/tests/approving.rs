@@ -172,6 +172,12 @@ fn an_exported_log_is_verified_offline_and_a_changed_one_is_not() {
         list.out.contains("third") && list.out.contains("local@neena.local"),
         "{list:?}"
     );
+    let entries = server.json(&["decisions", "list"]);
+    let ways = entries.as_array().unwrap().iter();
+    assert_eq!(
+        ways.map(|entry| &entry["way"]).collect::<Vec<_>>(),
+        ["cli"; 3]
+    );
     let log = (0..100)
         .find_map(|_| {
             let said = server.neena(&["decisions", "export"]);

@@ -36,7 +36,12 @@ impl Accounts {
     }
 
     /// The caller behind a token that holds; makes or updates its user and organization if need be.
-    pub(crate) async fn caller(&self, db: &Db, identity: Identity) -> Result<Caller, ApiError> {
+    pub(crate) async fn caller(
+        &self,
+        db: &Db,
+        identity: Identity,
+        way: &'static str,
+    ) -> Result<Caller, ApiError> {
         let fingerprint = fingerprint(&identity);
         let (user, organization) = match self.stored.get(&fingerprint) {
             Some(known) => known,
@@ -53,6 +58,7 @@ impl Accounts {
             email: identity.email.into(),
             subject: identity.subject.into(),
             permissions: Arc::new(identity.permissions),
+            way,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -37,7 +37,8 @@ pub(crate) async fn authenticate(
         tracing::debug!(%why, "a token does not hold");
         ApiError::Unauthorized
     })?;
-    let caller = app.accounts().caller(app.db(), identity).await?;
+    let way = way(request.headers());
+    let caller = app.accounts().caller(app.db(), identity, way).await?;
     if let Some(permission) = guard.needed
         && !caller.may(permission)
     {
@@ -61,6 +62,15 @@ pub(crate) async fn authenticate(
     match reads {
         true => Ok(handled.await),
         false => Ok(detached(handled).await),
+    }
+}
+
+/// Which way in the client says it is.
+fn way(headers: &HeaderMap) -> &'static str {
+    let agent = headers.get(USER_AGENT);
+    match agent.is_some_and(|agent| agent.as_bytes().starts_with(b"neena/")) {
+        true => "cli",
+        false => "rest",
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Caller {
     /// Whether that is the server's own `local` organization.
     pub local: bool,
     pub permissions: Arc<Permissions>,
+    /// The way in, as the decision log has it: `cli` for the command line, by its own word, else `rest`. It decides
+    /// nothing.
+    pub way: &'static str,
 }
 
 impl Caller {
@@ -36,7 +39,7 @@ impl Caller {
             user: self.user,
             email: self.email.as_ref().to_owned(),
             permissions: self.permissions.words().to_vec(),
-            way: "rest",
+            way: self.way,
         }
     }
 
@@ -45,7 +48,7 @@ impl Caller {
         NewEntry {
             user: Some(self.user),
             email: Some(&self.email),
-            way: "rest",
+            way: self.way,
             ..NewEntry::default()
         }
     }

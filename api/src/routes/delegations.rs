@@ -219,10 +219,7 @@ fn micros(time: DateTime<Utc>) -> Micros {
 fn entry<'a>(caller: &'a Caller, what: &'a str, result: &'a str) -> NewEntry<'a> {
     NewEntry {
         what,
-        user: Some(caller.user),
-        email: Some(&caller.email),
-        way: "rest",
         result,
-        ..NewEntry::default()
+        ..caller.entry()
     }
 }

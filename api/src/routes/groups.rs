@@ -159,10 +159,7 @@ fn faults(members: &[String]) -> Vec<Fault> {
 fn entry<'a>(caller: &'a Caller, result: &'a str) -> NewEntry<'a> {
     NewEntry {
         what: "group",
-        user: Some(caller.user),
-        email: Some(&caller.email),
-        way: "rest",
         result,
-        ..NewEntry::default()
+        ..caller.entry()
     }
 }

@@ -158,11 +158,8 @@ pub(crate) async fn create(
             );
             let entry = NewEntry {
                 what: "hook",
-                user: Some(caller.user),
-                email: Some(&caller.email),
-                way: "rest",
                 result: &result,
-                ..NewEntry::default()
+                ..caller.entry()
             };
             queries::of(tx, caller.organization)
                 .append(entry, now)
@@ -285,11 +282,8 @@ pub(crate) async fn delete(
             let result = format!("hook {} removed", by.id);
             let entry = NewEntry {
                 what: "hook",
-                user: Some(caller.user),
-                email: Some(&caller.email),
-                way: "rest",
                 result: &result,
-                ..NewEntry::default()
+                ..caller.entry()
             };
             queries::of(tx, caller.organization)
                 .append(entry, now)

@@ -123,11 +123,8 @@ async fn write(
             tenant.set_policy(given.as_deref()).await?;
             let entry = NewEntry {
                 what: "policy",
-                user: Some(caller.user),
-                email: Some(&caller.email),
-                way: "rest",
                 result: given.as_deref().unwrap_or("none"),
-                ..NewEntry::default()
+                ..caller.entry()
             };
             tenant.append(entry, now).await?;
             Ok::<_, ApiError>(())

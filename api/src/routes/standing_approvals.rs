@@ -236,11 +236,8 @@ pub(crate) async fn revoke(
                 let result = format!("the standing approval {} is revoked", by.id);
                 let entry = NewEntry {
                     what: "standing_revoke",
-                    user: Some(caller.user),
-                    email: Some(&caller.email),
-                    way: "rest",
                     result: &result,
-                    ..NewEntry::default()
+                    ..caller.entry()
                 };
                 tenant.append(entry, now).await?;
             }

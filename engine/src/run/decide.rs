@@ -234,10 +234,10 @@ pub fn decide(facts: &Facts, decision: &Decision, now: Micros) -> Result<Change,
         Decision::Reject(say) if say.on == Subject::Run => approve::reject(facts, say, now),
         Decision::Approve(say) => gate::approve(facts, say, now),
         Decision::Reject(say) => gate::reject(facts, say, now),
-        Decision::Start { actor, why } => approve::start(facts, actor, why, now),
+        Decision::Start { why, .. } => approve::start(facts, why, now),
         Decision::Lapse { on } => lapse::lapse(facts, *on, now),
         Decision::Cancel { actor } => cancel::cancel(facts, actor, now),
-        Decision::Retry { actor } => retry::retry(facts, actor, now),
+        Decision::Retry { .. } => retry::retry(facts, now),
     }
 }
 

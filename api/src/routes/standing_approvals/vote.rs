@@ -90,7 +90,7 @@ pub(super) async fn approve(
             let new = NewVote {
                 vote: &own,
                 comment: approving.comment.as_deref(),
-                way: "rest",
+                way: caller.way,
             };
             tenant.vote_standing(&row, new, now).await?;
             let stands_in_for = own.stands_in_for.clone();
@@ -102,15 +102,12 @@ pub(super) async fn approve(
             let result = format!("standing approval {}: {have} of {needed}", row.id);
             let entry = NewEntry {
                 what: "standing_approve",
-                user: Some(caller.user),
-                email: Some(email),
                 stands_in_for: stands_in_for.as_deref(),
-                way: "rest",
                 plan_hash: row.plan_hash.as_deref().and_then(|hash| hash.parse().ok()),
                 stage: name,
                 comment: approving.comment.as_deref(),
                 result: &result,
-                ..NewEntry::default()
+                ..caller.entry()
             };
             tenant.append(entry, now).await?;
             if full {

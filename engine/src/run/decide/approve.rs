@@ -39,12 +39,7 @@ pub(super) fn approve(facts: &Facts, say: &Say, now: Micros) -> Result<Change, R
 
 /// A run that nobody is asked about, if its policy lets it be so. Who asked for it is known from the run; it is not
 /// they who decide.
-pub(super) fn start(
-    facts: &Facts,
-    _actor: &Actor,
-    why: &Beforehand,
-    now: Micros,
-) -> Result<Change, Refused> {
+pub(super) fn start(facts: &Facts, why: &Beforehand, now: Micros) -> Result<Change, Refused> {
     let Some(live) = facts
         .live
         .as_ref()

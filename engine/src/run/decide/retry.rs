@@ -1,11 +1,11 @@
 //! Retrying: a new round of the same run, under the same plan and the same approval.
 
 use super::super::{LiveRun, Phase, RunStatus};
-use super::{Actor, Change, Facts, Note, Refused, RunChange, What, conflict};
+use super::{Change, Facts, Note, Refused, RunChange, What, conflict};
 use crate::Micros;
 use crate::approval::Subject;
 
-pub(super) fn retry(facts: &Facts, _actor: &Actor, now: Micros) -> Result<Change, Refused> {
+pub(super) fn retry(facts: &Facts, now: Micros) -> Result<Change, Refused> {
     if facts.live.is_some() {
         return Err(conflict("The flow run has not ended yet"));
     }
