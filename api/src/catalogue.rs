@@ -2,23 +2,18 @@
 
 mod manifest;
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use neena_engine::Micros;
-use neena_engine::flow::{BUILT_IN_CLASS, BUILT_IN_INTEGRATION, Catalogue, Definition, Kind};
+use neena_engine::flow::{BUILT_IN_CLASS, BUILT_IN_INTEGRATION, Definition, Kind};
 use neena_engine::flow::{built_in_integration_id, built_ins};
-use neena_engine::ids::TaskDefinitionId;
 use neena_store::Db;
 use neena_store::entities::{integration, task_definition};
-use neena_store::queries::catalogue::{self, Defined};
-use sea_orm::ConnectionTrait;
+use neena_store::queries::catalogue::{self, kind_word};
 use serde::Serialize;
 
 pub use manifest::Manifest;
 
 use crate::error::ApiError;
-use crate::view::parsed;
 
 /// Who registers what a server itself brings along.
 pub const SYSTEM_EMAIL: &str = "system@neena.local";
@@ -131,58 +126,6 @@ async fn upsert(db: &Db, rows: Vec<Rows>, now: Micros) -> Result<Vec<Registered>
         .boxed()
     })
     .await
-}
-
-/// The definitions of `ids` that are there, as the engine knows them.
-pub(crate) async fn read(
-    db: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = TaskDefinitionId>,
-) -> Result<Catalogue, ApiError> {
-    let rows = catalogue::definitions_of(db, ids).await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((
-                TaskDefinitionId(row.definition.id),
-                Arc::new(definition(row)?),
-            ))
-        })
-        .collect()
-}
-
-fn definition(row: Defined) -> Result<Definition, ApiError> {
-    let Defined {
-        definition,
-        integration,
-    } = row;
-    Ok(Definition {
-        id: TaskDefinitionId(definition.id),
-        kind: kind_of(&definition.kind)?,
-        name: definition.task_name,
-        integration: integration.short_name,
-        method: definition.python_method_name,
-        code_digest: definition.code_digest,
-        pure: definition.pure,
-        repeatable: definition.repeatable,
-        takes_any: definition.takes_any,
-        parameters: parsed(&definition.parameters),
-        outputs: parsed(&definition.output_parameters),
-    })
-}
-
-/// The word for a kind in the database.
-fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::BuiltIn => "built_in",
-        Kind::Python => "python",
-        Kind::External => "external",
-    }
-}
-
-fn kind_of(word: &str) -> Result<Kind, ApiError> {
-    [Kind::BuiltIn, Kind::Python, Kind::External]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
-        .ok_or_else(|| ApiError::Internal(format!("a task definition of the kind `{word}`")))
 }
 
 fn json(value: &impl Serialize) -> String {

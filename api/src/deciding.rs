@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use neena_engine::approval::Subject;
 use neena_engine::ids::{OrganizationId, RunId, TaskDefinitionId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say, TaskKey};
+use neena_engine::run::{Decision, History, Phase, Refused, RunStatus, Say, TaskKey};
 use neena_engine::{Fault, Json, loc};
 use neena_store::entities::flow_run;
 use neena_store::queries::{self, catalogue};
+use neena_store::renewal::{Renewal, history, renewal};
 use neena_store::{Decided, Deciding, Message, decide_within};
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
@@ -49,7 +50,8 @@ pub(crate) async fn decide(
         if gate || answered {
             filled_in(app, run, &mut decision).await?;
         } else if unstarted && matches!(decision, Decision::Approve(_)) {
-            code_current = is_current(app, &*app.store().plan(run).await?).await?;
+            let history = history(app.store(), run, row.start_time.is_some()).await?;
+            code_current = is_current(app, &*app.store().plan(run).await?, &history).await?;
         }
         before = Some(row);
     }
@@ -72,8 +74,53 @@ pub(crate) async fn decide(
             phase: None,
         }),
         Decided::NotFound => Err(ApiError::NotFound(THING)),
+        Decided::Refused(Refused::CodeChanged) => {
+            Err(moved_on(app, organization, run, before.as_ref()).await?)
+        }
         Decided::Refused(refused) => Err(refusal(&refused)),
     }
+}
+
+/// The answer to who would approve a plan whose code is not the registry's any more. The run is given the plan with
+/// the code there is now, which they are to look at.
+async fn moved_on(
+    app: &AppState,
+    organization: OrganizationId,
+    run: RunId,
+    row: Option<&flow_run::Model>,
+) -> Result<ApiError, ApiError> {
+    let plan = app.store().plan(run).await?;
+    let history = history(
+        app.store(),
+        run,
+        row.is_some_and(|row| row.start_time.is_some()),
+    )
+    .await?;
+    let changed = sentence(&Refused::CodeChanged.to_string());
+    let plan = match renewal(app.store(), &plan, &history).await? {
+        Renewal::Plan(new) => Decision::Resubmit {
+            plan: new,
+            from: plan.hash,
+            why: Refused::CodeChanged.to_string(),
+        },
+        Renewal::Current => return Ok(ApiError::Conflict(changed)),
+        Renewal::Unfit(why) => {
+            let answer = format!("{changed}, and the flow does not fit it any more: {why}");
+            return Ok(ApiError::Conflict(answer));
+        }
+    };
+    let deciding = Deciding {
+        run,
+        organization,
+        decision: plan,
+        code_current: true,
+    };
+    // Another may have done it meanwhile: whatever the plan is now, it is to be read.
+    if let Decided::Done { outbox, .. } = app.store().decide(&deciding).await? {
+        app.announce(outbox, None);
+    }
+    let answer = format!("{changed}; it holds a new plan now, which is to be read and approved");
+    Ok(ApiError::Conflict(answer))
 }
 
 /// Decides about a run that is made in the same unit of work, which a refusal undoes as a whole. The
@@ -100,11 +147,13 @@ pub(crate) async fn decide_new(
     }
 }
 
-/// Whether every task of the plan still has, in the catalogue, the code it was planned with.
-pub(crate) async fn is_current(app: &AppState, plan: &Plan) -> Result<bool, ApiError> {
+/// Whether every task of the plan that has not ended still has, in the catalogue, the code it was planned with.
+async fn is_current(app: &AppState, plan: &Plan, history: &History) -> Result<bool, ApiError> {
     let operations = &plan.graph.body().operations;
+    let ended = history.ended();
     let planned: HashMap<Uuid, &str> = operations
         .iter()
+        .filter(|operation| !ended.contains(&operation.index))
         .map(|operation| (operation.definition, operation.code_digest.as_str()))
         .collect();
     let ids = planned.keys().map(|id| TaskDefinitionId(*id));

@@ -216,15 +216,47 @@ async fn in_an_organization_nobody_approves_their_own_run() {
 async fn a_plan_whose_code_has_changed_cannot_be_approved() {
     let api = Api::start().await;
     let run = api.run().await;
-    let before = api.rows().await;
     let changed = "UPDATE task_definitions SET code_digest = 'core.echo@2' \
         WHERE python_method_name = 'core.echo'";
     api.execute(changed.to_owned()).await;
-    decide(&api, "approve", run).await.expect(409);
-    assert_eq!(api.rows().await, before);
-    let back = changed.replace("@2", "@1");
-    api.execute(back).await;
+    let path = format!("/api/v1/flow_runs/plan?flow_run_id={run}");
+    let old = api.get(&path).await.expect(200).body;
+    let answer = decide(&api, "approve", run).await.expect(409);
+    assert_eq!(
+        answer.detail(),
+        "The code behind the plan has changed since the run was made; it holds a new plan now, which is to be read \
+         and approved"
+    );
+    let waits = "SELECT COUNT(*) FROM live_runs WHERE phase = 'waiting'";
+    assert_eq!(api.count(waits).await, 1);
+    let new = api.get(&path).await.expect(200).body;
+    assert_eq!(new["operations"][0]["code_digest"], "core.echo@2");
+    let stale = format!(
+        "/api/v1/flow_runs/approve?flow_run_id={run}&plan_hash={}",
+        old["plan_hash"].as_str().unwrap()
+    );
+    api.call("PUT", &stale, &api.token(), None)
+        .await
+        .expect(412);
     decide(&api, "approve", run).await.expect(200);
-    api.execute(changed.to_owned()).await;
+    api.execute(changed.replace("@2", "@3")).await;
+    decide(&api, "approve", run).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_flow_that_does_not_fit_the_changed_code_waits_for_ever_and_says_why() {
+    let api = Api::start().await;
+    let run = api.run().await;
+    let before = api.rows().await;
+    let gone = "UPDATE task_definitions SET deleted_at = 1 WHERE python_method_name = 'core.echo'";
+    api.execute(gone.to_owned()).await;
+    let answer = decide(&api, "approve", run).await.expect(409);
+    let detail = answer.detail();
+    assert!(
+        detail.contains("the flow does not fit it any more: "),
+        "{detail}"
+    );
+    assert_eq!(api.rows().await, before);
+    api.execute(gone.replace("= 1", "= NULL")).await;
     decide(&api, "approve", run).await.expect(200);
 }

@@ -54,7 +54,14 @@ impl Place {
 
     /// Serves the directory's `neena-data` on a free port until the server is dropped.
     pub fn serve(&self) -> Server<'_> {
-        let mut command = self.command(&["serve", "--bind", "127.0.0.1:0", "--log", "error"], &[]);
+        self.serve_with(&[])
+    }
+
+    /// Serves with more options.
+    pub fn serve_with(&self, options: &[&str]) -> Server<'_> {
+        let args = ["serve", "--bind", "127.0.0.1:0", "--log", "error"];
+        let args: Vec<&str> = args.iter().chain(options).copied().collect();
+        let mut command = self.command(&args, &[]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())

@@ -7,6 +7,7 @@ mod deciding;
 mod declaring;
 mod flows;
 mod harness;
+mod moving_on;
 mod serving;
 mod settings;
 mod token;

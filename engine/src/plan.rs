@@ -7,6 +7,7 @@ mod graph;
 mod head;
 mod make;
 mod neighbours;
+mod renew;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ pub mod journal;
 pub mod memory;
 pub mod outlet;
 pub mod queries;
+pub mod renewal;
 pub mod runs;
 pub mod seam;
 pub mod sql;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use neena_engine::approval::{Ask, Subject};
-use neena_engine::ids::{ClaimId, OrganizationId, RunId, WorkerId};
+use neena_engine::flow::Catalogue;
+use neena_engine::ids::{ClaimId, OrganizationId, RunId, TaskDefinitionId, WorkerId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{Decision, History, Intent, LiveRun, Phase, Record};
 use neena_engine::{Hash, Micros};
@@ -301,6 +302,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn claim(&self, claim: &Claim, which: Which<'_>) -> Res<Vec<Held>>;
     /// The run's plan, verified: head by run, graph by hash (cached).
     async fn plan(&self, run: RunId) -> Res<Arc<Plan>>;
+    /// The plan under which a run that waits again has begun; none where it did not. A store that keeps no log of
+    /// decisions does not know.
+    async fn former_plan(&self, _run: RunId) -> Res<Option<Arc<Plan>>> {
+        Ok(None)
+    }
+    /// Of these task definitions, those that the registry has now. A store without a registry knows none.
+    async fn catalogue(&self, _ids: &[TaskDefinitionId]) -> Res<Catalogue> {
+        Ok(Catalogue::default())
+    }
     /// What is recorded of the run; not needed when its epoch is 1.
     async fn load(&self, run: RunId) -> Res<History>;
     /// The live row of a run this worker holds, read again after a signal.

@@ -16,6 +16,7 @@ mod keeper;
 mod log;
 mod outbox;
 mod plan;
+mod replan;
 mod roles;
 mod row;
 mod seal;
@@ -33,13 +34,15 @@ pub use roles::roles;
 use async_trait::async_trait;
 use moka::sync::Cache;
 use neena_engine::approval::Ask;
-use neena_engine::ids::{ClaimId, RunId, WorkerId};
+use neena_engine::flow::Catalogue;
+use neena_engine::ids::{ClaimId, RunId, TaskDefinitionId, WorkerId};
 use neena_engine::plan::{Graph, Plan};
 use neena_engine::run::History;
 use neena_engine::{Hash, Micros};
 use sea_orm::{ConnectionTrait, DatabaseBackend, ExecResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use crate::queries::catalogue;
 use crate::writer::Lane;
 use crate::{
     Batch, Beat, Census, Claim, Db, Decided, Deciding, Held, Hosts, Lapsed, Member, Message, Res,
@@ -155,6 +158,14 @@ impl Store for SqlStore {
 
     async fn plan(&self, run: RunId) -> Res<Arc<Plan>> {
         plan::plan(self.db.reader(), &self.graphs, run).await
+    }
+
+    async fn former_plan(&self, run: RunId) -> Res<Option<Arc<Plan>>> {
+        plan::former(self.db.reader(), &self.graphs, run).await
+    }
+
+    async fn catalogue(&self, ids: &[TaskDefinitionId]) -> Res<Catalogue> {
+        catalogue::known(self.db.reader(), ids.iter().copied()).await
     }
 
     async fn load(&self, run: RunId) -> Res<History> {

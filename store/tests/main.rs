@@ -19,5 +19,6 @@ mod migrations;
 mod model;
 mod races;
 mod records;
+mod resubmits;
 mod sealing;
 mod stale;

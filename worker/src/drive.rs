@@ -130,11 +130,11 @@ impl Drive {
             intent: self.held.intent,
             inbox_seq: self.held.inbox_seq,
         };
-        match self.unhosted(history).await {
-            Some(missing) if self.held.claims < CONDEMNED_AT && !self.overdue() => {
-                self.park_unhosted(&missing);
-            }
-            _ => self.claim(standing),
+        let missing = self.unhosted(history).await;
+        let missing = missing.filter(|_| self.held.claims < CONDEMNED_AT && !self.overdue());
+        match &missing {
+            Some(missing) => self.park_unhosted(missing),
+            None => self.claim(standing),
         }
         let over = self.turn().await;
         self.attempts
@@ -144,6 +144,9 @@ impl Drive {
             Over::Settled => {
                 debug!("run left in good order");
                 self.pass_on().await;
+                if let Some(missing) = missing.filter(|_| !self.claimed) {
+                    self.resubmit(&missing, history).await;
+                }
             }
             Over::Lost => info!("run lost to another owner; its tasks here were stopped"),
         }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Rows, json, kind_word};
+use neena_store::queries::catalogue::kind_word;
+
+use super::{Rows, json};
 use crate::extract::{checked, payload};
 
 /// Integrations with their tasks, as introspected.

@@ -1,5 +1,6 @@
 //! Runs: reading them here; making and deciding them in the modules below.
 
+pub(crate) mod approved;
 pub(crate) mod canonical;
 pub(crate) mod create;
 pub(crate) mod decide;

@@ -14,7 +14,7 @@ use neena_engine::flow::Flow;
 use neena_engine::ids::FlowId;
 use neena_engine::{Fault, Micros};
 use neena_store::entities::flow::Model;
-use neena_store::queries::{self, FlowVersion, NewEntry, NewVersion, VersionBody};
+use neena_store::queries::{self, FlowVersion, NewEntry, NewVersion, VersionBody, catalogue};
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
@@ -26,7 +26,6 @@ use stored::{Earlier, FlowView};
 use super::flow_requests::unknown;
 use super::parameters::{ById, Paging};
 use crate::auth::{Caller, Permission};
-use crate::catalogue;
 use crate::error::ApiError;
 use crate::extract::{Body, Post, Query, within};
 use crate::offload::offload;
@@ -255,7 +254,7 @@ async fn check(
     posted: NewFlow,
     mut faults: Vec<Fault>,
 ) -> Result<Checked, ApiError> {
-    let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
+    let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
     let floor = policies::floor(app, caller.organization, caller.local).await?;
     let heavy = posted.size() > SMALL;
     let work = move || {

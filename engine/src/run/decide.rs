@@ -6,6 +6,7 @@ mod cancel;
 mod gate;
 mod lapse;
 mod note;
+mod resubmit;
 mod retry;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::{ApprovalStatus, LiveRun, RunStatus, Vote};
 use crate::approval::{Ask, Denied, Origin, Policy, Roles, Subject};
 use crate::ids::UserId;
+use crate::plan::Plan;
 use crate::{Hash, Json, Micros};
 
 pub use note::{Note, What};
@@ -80,6 +82,13 @@ pub enum Decision {
     Retry {
         actor: Actor,
     },
+    /// The code behind the plan `from` has moved on: ask again, about the plan with the code there is now.
+    Resubmit {
+        plan: Arc<Plan>,
+        from: Hash,
+        /// In words.
+        why: String,
+    },
 }
 
 /// Why nobody is asked.
@@ -101,20 +110,21 @@ impl Decision {
         match self {
             Decision::Approve(say) | Decision::Reject(say) => say.on,
             Decision::Lapse { on } => *on,
-            Decision::Start { .. } | Decision::Cancel { .. } | Decision::Retry { .. } => {
-                Subject::Run
-            }
+            Decision::Start { .. }
+            | Decision::Cancel { .. }
+            | Decision::Retry { .. }
+            | Decision::Resubmit { .. } => Subject::Run,
         }
     }
 
-    /// Who decides; nobody where time does.
+    /// Who decides; nobody where time or the registry does.
     pub fn actor(&self) -> Option<&Actor> {
         match self {
             Decision::Approve(say) | Decision::Reject(say) => Some(&say.actor),
             Decision::Start { actor, .. }
             | Decision::Cancel { actor }
             | Decision::Retry { actor } => Some(actor),
-            Decision::Lapse { .. } => None,
+            Decision::Lapse { .. } | Decision::Resubmit { .. } => None,
         }
     }
 }
@@ -182,11 +192,14 @@ pub enum AskChange {
     /// It is not put any more: the run was decided, or is over. With it go all others of the run, should it
     /// be over.
     Drop,
+    /// The plan is asked about as if for the first time: the run was given a new one.
+    Anew,
 }
 
 /// The columns of `flow_runs` afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunChange {
+    pub plan_hash: Hash,
     pub status: RunStatus,
     pub approval_status: Option<ApprovalStatus>,
     pub approved_hash: Option<Hash>,
@@ -238,6 +251,9 @@ pub fn decide(facts: &Facts, decision: &Decision, now: Micros) -> Result<Change,
         Decision::Lapse { on } => lapse::lapse(facts, *on, now),
         Decision::Cancel { actor } => cancel::cancel(facts, actor, now),
         Decision::Retry { .. } => retry::retry(facts, now),
+        Decision::Resubmit { plan, from, why } => {
+            resubmit::resubmit(facts, (plan, *from), why, now)
+        }
     }
 }
 
@@ -245,6 +261,7 @@ impl RunChange {
     /// The columns as they are: the starting point of a change.
     fn of(run: &Final) -> RunChange {
         RunChange {
+            plan_hash: run.plan_hash,
             status: run.status,
             approval_status: run.approval_status,
             approved_hash: run.approved_hash,

@@ -12,13 +12,13 @@ mod settle;
 mod start;
 mod task;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::task::{Passage, Task};
 use super::{Intent, Phase, Record, TaskKey, TaskRow, Then};
-use crate::approval::Ask;
+use crate::approval::{Ask, AskState};
 use crate::binding::Scope;
 use crate::ids::RunId;
 use crate::plan::{Head, Plan};
@@ -51,6 +51,19 @@ pub struct History {
     pub rows: Vec<TaskRow>,
     /// The gates that were reached.
     pub asks: Vec<Ask>,
+}
+
+impl History {
+    /// `index` of each task that has ended.
+    pub fn ended(&self) -> HashSet<u32> {
+        let ended = self.rows.iter().filter(|row| row.status.is_outcome());
+        ended.map(|row| row.key.index).collect()
+    }
+
+    /// Whether people are asked at a gate.
+    pub fn asks_now(&self) -> bool {
+        self.asks.iter().any(|ask| ask.state == AskState::Open)
+    }
 }
 
 /// How the live row stood when a commit or a re-read answered.

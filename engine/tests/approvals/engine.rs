@@ -177,7 +177,8 @@ impl<'a> Decided<'a> {
             AskChange::Write(ask) => self.facts.ask = Some(ask.clone()),
             // The gates of a run that is cleaned up are its owner's to withdraw.
             AskChange::Drop if !self.case.gate => self.facts.ask = None,
-            AskChange::Drop | AskChange::Keep => {}
+            // No code moves on here.
+            AskChange::Drop | AskChange::Keep | AskChange::Anew => {}
         }
     }
 

@@ -10,4 +10,5 @@ mod flow;
 mod gates;
 mod harness;
 mod plan;
+mod renew;
 mod vectors;

@@ -344,6 +344,7 @@ fn decision(deciding: &Deciding, decided: &Decided) -> String {
         Decision::Retry { .. } => "retry",
         Decision::Start { .. } => "start",
         Decision::Lapse { .. } => "lapse",
+        Decision::Resubmit { .. } => "resubmit",
     };
     let how = match decided {
         Decided::Done { live, .. } => match live {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neena_engine::approval::{AskState, Principal, Roles, Subject};
+use neena_engine::approval::{Ask, AskState, Principal, Roles, Subject};
 use neena_engine::ids::{OrganizationId, RunId};
+use neena_engine::plan::Plan;
 use neena_engine::run::{
-    self, AskChange, Attempt, Change, Facts, LiveRun, Note, Phase, Refused, TaskStatus, Vote,
+    self, AskChange, Attempt, Change, Decision, Facts, LiveRun, Note, Phase, Refused, TaskStatus,
+    Vote,
 };
 use neena_engine::{Hash, Json, Micros};
 
@@ -124,8 +126,11 @@ impl State {
             self.vote(run, subject, facts.run.plan_hash, vote);
         }
         self.log.push((run, change.note.clone()));
+        if let Decision::Resubmit { plan, .. } = &deciding.decision {
+            self.replan(run, plan, change.ask == AskChange::Anew, now);
+        }
         match change.ask {
-            AskChange::Keep => {}
+            AskChange::Keep | AskChange::Anew => {}
             AskChange::Write(ask) => drop(self.asks.insert((run, subject), ask)),
             AskChange::Drop => {
                 let goes_on = change
@@ -161,6 +166,21 @@ impl State {
             live: change.live.map(Box::new),
             outbox,
             poke,
+        }
+    }
+
+    /// Gives a run another plan, with no vote on it.
+    fn replan(&mut self, run: RunId, plan: &Arc<Plan>, ask: bool, now: Micros) {
+        self.plans.insert(run, Arc::clone(plan));
+        if let Some(row) = self.runs.get_mut(&run) {
+            row.run.plan_hash = plan.hash;
+        }
+        if let Some(votes) = self.votes.get_mut(&(run, Subject::Run)) {
+            votes.retain(|(hash, _)| *hash != plan.hash);
+        }
+        if ask {
+            let ask = Ask::new(Subject::Run, &plan.head.policy, now);
+            self.asks.insert((run, Subject::Run), ask);
         }
     }
 

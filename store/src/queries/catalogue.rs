@@ -1,8 +1,10 @@
 //! Integrations and their task definitions: server-wide, written by syncs and at start.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use neena_engine::Micros;
+use neena_engine::flow::{Catalogue, Definition, Kind};
 use neena_engine::ids::TaskDefinitionId;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel,
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use super::Window;
 use crate::entities::{integration, task_definition};
+use crate::{Res, StoreError};
 
 /// Ids looked up at once.
 const CHUNK: usize = 500;
@@ -71,6 +74,62 @@ pub async fn definitions_of(
         found.extend(rows.into_iter().filter_map(defined));
     }
     Ok(found)
+}
+
+/// The task definitions of `ids` that are there and not deleted, as the engine knows them.
+pub async fn known(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = TaskDefinitionId>,
+) -> Res<Catalogue> {
+    let rows = definitions_of(db, ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = TaskDefinitionId(row.definition.id);
+            Ok((id, Arc::new(definition(row)?)))
+        })
+        .collect()
+}
+
+fn definition(row: Defined) -> Res<Definition> {
+    let Defined {
+        definition,
+        integration,
+    } = row;
+    let unreadable = |error: serde_json::Error| {
+        StoreError::Refused(format!(
+            "the definition `{}` cannot be read: {error}",
+            definition.python_method_name
+        ))
+    };
+    Ok(Definition {
+        id: TaskDefinitionId(definition.id),
+        kind: kind_of(&definition.kind)?,
+        parameters: serde_json::from_str(&definition.parameters).map_err(unreadable)?,
+        outputs: serde_json::from_str(&definition.output_parameters).map_err(unreadable)?,
+        name: definition.task_name,
+        integration: integration.short_name,
+        method: definition.python_method_name,
+        code_digest: definition.code_digest,
+        pure: definition.pure,
+        repeatable: definition.repeatable,
+        takes_any: definition.takes_any,
+    })
+}
+
+/// The word for a kind in the database.
+pub const fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BuiltIn => "built_in",
+        Kind::Python => "python",
+        Kind::External => "external",
+    }
+}
+
+fn kind_of(word: &str) -> Res<Kind> {
+    [Kind::BuiltIn, Kind::Python, Kind::External]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
+        .ok_or_else(|| StoreError::Refused(format!("a task definition of the kind `{word}`")))
 }
 
 /// The digests of the code behind those of `ids` that are there and not deleted.

@@ -2,13 +2,14 @@
 
 use neena_engine::Micros;
 use neena_engine::ids::RunId;
-use neena_engine::run::{AskChange, Change, Facts, LiveRun, Note, Phase, Refused};
+use neena_engine::run::{AskChange, Change, Decision, Facts, LiveRun, Note, Phase, Refused};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::asks::{self, Said};
 use super::decide::{Ids, landed, read};
 use super::log::{self, About};
+use super::replan::replan;
 use super::row::{self, INSERT_LIVE, live_values, small, time};
 use super::{ending, execute, outbox};
 use crate::{Decided, Deciding, Message, Res};
@@ -63,6 +64,9 @@ pub(super) async fn apply(
     if change.touches_run(facts) {
         write_run(connection, run, &change).await?;
     }
+    if let Decision::Resubmit { plan, .. } = &deciding.decision {
+        replan(connection, facts, &change, plan, now).await?;
+    }
     let entry = (ids.decision, &change.note);
     logged.write(connection, deciding, facts, entry).await?;
     if let (Some(vote), Some(actor)) = (&change.vote, deciding.decision.actor()) {
@@ -83,6 +87,7 @@ pub(super) async fn apply(
             asks::write(connection, (run, deciding.organization), ask, policy).await?;
         }
         (AskChange::Write(_) | AskChange::Keep, _) => {}
+        (AskChange::Anew, _) => {}
         (AskChange::Drop, _) => {
             let over = change
                 .live

@@ -1,7 +1,8 @@
 //! Making a run: its plan, its row and its live row.
 
 use neena_engine::Micros;
-use neena_engine::plan::Graph;
+use neena_engine::ids::RunId;
+use neena_engine::plan::{Graph, Plan};
 use neena_engine::run::RunStatus;
 use sea_orm::{ConnectionTrait, Value};
 
@@ -15,7 +16,7 @@ const DAY: i64 = 86_400_000_000;
 /// marked as used today, which also keeps a clean-up that is under way from taking it.
 pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<()> {
     let now = crate::db::now(connection).await?;
-    insert_plan(connection, new, now).await?;
+    insert_plan(connection, new.run, (&new.plan, &new.head), now).await?;
     let head = &new.plan.head;
     let sql = "INSERT INTO flow_runs (id, organization_id, flow_id, flow_version, flow_request_id, status, \
            plan_hash, epoch, round, triggered_by, triggered_time) \
@@ -61,15 +62,21 @@ async fn insert_graph(connection: &impl ConnectionTrait, graph: &Graph, today: i
     Ok(())
 }
 
-async fn insert_plan(connection: &impl ConnectionTrait, new: &NewRun, now: Micros) -> Res<()> {
-    let head = &new.plan.head;
-    insert_graph(connection, &new.plan.graph, now.0 / DAY).await?;
-    let sql = "INSERT INTO run_plans (run_id, hash, v, body) VALUES ($1, $2, $3, $4)";
+/// Stores a plan of a run with the text of its head; one that the run had before is there already.
+pub(super) async fn insert_plan(
+    connection: &impl ConnectionTrait,
+    run: RunId,
+    (plan, head): (&Plan, &str),
+    now: Micros,
+) -> Res<()> {
+    insert_graph(connection, &plan.graph, now.0 / DAY).await?;
+    let sql = "INSERT INTO run_plans (run_id, hash, v, body) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (run_id, hash) DO NOTHING";
     let values: [Value; 4] = [
-        new.run.0.into(),
-        new.plan.hash.to_string().into(),
-        small(head.v),
-        new.head.as_str().into(),
+        run.0.into(),
+        plan.hash.to_string().into(),
+        small(plan.head.v),
+        head.into(),
     ];
     execute(connection, sql, values).await?;
     Ok(())

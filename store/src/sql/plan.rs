@@ -7,7 +7,7 @@ use neena_engine::Hash;
 use neena_engine::ids::RunId;
 use neena_engine::plan::{Graph, Head, Plan, PlanError};
 use neena_engine::run::History;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::row::{Reader, TASK, task};
 use super::{all, asks, one};
@@ -30,7 +30,32 @@ pub(super) async fn plan(
          JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash WHERE f.id = $1";
     let row = one(connection, sql, [run.0.into()]).await?;
     let row = row.ok_or_else(|| StoreError::Refused(format!("run {run} has no plan")))?;
-    let mut row = Reader::new(&row);
+    verified(connection, graphs, &row).await
+}
+
+/// The plan under which a run that waits again has begun, which its present one took the place of.
+pub(super) async fn former(
+    connection: &impl ConnectionTrait,
+    graphs: &Cache<Hash, Arc<Graph>>,
+    run: RunId,
+) -> Res<Option<Arc<Plan>>> {
+    let sql = "SELECT p.hash, p.body FROM decisions d \
+         JOIN live_runs l ON l.run_id = d.run_id AND l.phase = 'waiting' AND l.epoch > 0 \
+         JOIN run_plans p ON p.run_id = d.run_id AND p.hash = d.plan_hash \
+         WHERE d.run_id = $1 AND d.what = 'resubmit' ORDER BY d.at DESC, d.id DESC LIMIT 1";
+    match one(connection, sql, [run.0.into()]).await? {
+        Some(row) => verified(connection, graphs, &row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The plan of a row that has its hash and its head.
+async fn verified(
+    connection: &impl ConnectionTrait,
+    graphs: &Cache<Hash, Arc<Graph>>,
+    row: &QueryResult,
+) -> Res<Arc<Plan>> {
+    let mut row = Reader::new(row);
     let hash: Hash = row.word()?;
     let head = Head::parse(&row.get::<String>()?, hash)?;
     let graph = match graphs.get(&head.graph) {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use neena_bus::remote::TaskQueue;
 use neena_engine::flow::Kind;
-use neena_engine::run::{History, Phase, Record, Then};
-use tracing::warn;
+use neena_engine::run::{Decision, History, Phase, Record, Then};
+use neena_store::renewal::{Renewal, renewal};
+use neena_store::{Decided, Deciding};
+use tracing::{debug, info, warn};
 
 use super::Drive;
 use crate::remote::queue_of;
@@ -62,6 +64,50 @@ impl Drive {
         deadline.is_some_and(|deadline| deadline <= self.shared.clock.now())
     }
 
+    /// After the run was parked for missing code: if the registry has moved on, nobody will bring that code back, and
+    /// people are asked about the plan with the code there is now. Should this fail, or this process die before, the
+    /// run is looked at again when it wakes.
+    pub(super) async fn resubmit(&self, missing: &str, history: &History) {
+        // Who is asked at a gate looks at this plan; their answer comes first.
+        if history.asks_now() {
+            return;
+        }
+        let store = &*self.shared.store;
+        let plan = match renewal(store, &self.plan, history).await {
+            Ok(Renewal::Plan(plan)) => plan,
+            Ok(Renewal::Current) => return,
+            Ok(Renewal::Unfit(why)) => {
+                warn!(%why, "the code of the run is gone, and its flow does not fit the new one");
+                return;
+            }
+            Err(problem) => {
+                debug!(%problem, "what the registry has now is not known");
+                return;
+            }
+        };
+        let deciding = Deciding {
+            run: self.held.run,
+            organization: self.held.organization,
+            decision: Decision::Resubmit {
+                plan,
+                from: self.plan.hash,
+                why: format!("no worker hosts {missing} any more"),
+            },
+            code_current: true,
+        };
+        match store.decide(&deciding).await {
+            Ok(Decided::Done { outbox, .. }) => {
+                info!("the run holds a new plan, which is to be approved");
+                if let Err(problem) = self.shared.bus.publish(&outbox).await {
+                    debug!(%problem, "the others find it in the table");
+                }
+            }
+            Ok(decided) => debug!(?decided, "the run is not asked about again"),
+            Err(problem) => debug!(%problem, "the run could not be asked about again"),
+        }
+    }
+
+    /// Whether the registry still has the code that is missing is for later: see [`Drive::resubmit`].
     pub(super) fn park_unhosted(&mut self, missing: &str) {
         let reason = format!("no worker hosts {missing}");
         warn!(%reason, "run parked");

@@ -6,11 +6,10 @@ use neena_engine::flow::Flow;
 use neena_engine::plan::{Author, Head, Metadata, PLAN_V, Plan, RequestCopy};
 use neena_engine::{Fault, Loc};
 use neena_store::entities::flow_request;
-use neena_store::queries::FlowVersion;
+use neena_store::queries::{FlowVersion, catalogue};
 use serde_json::{Map, Value};
 
 use crate::auth::Caller;
-use crate::catalogue;
 use crate::error::ApiError;
 use crate::offload::offload;
 use crate::policies;
@@ -30,7 +29,7 @@ pub(super) async fn plan(
     at: impl Fn(&'static str) -> Vec<Loc>,
 ) -> Result<Arc<Plan>, ApiError> {
     let posted: NewFlow = read_stored(&flow.body)?;
-    let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
+    let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
     let (request, by) = (copy(request), caller.email.as_ref().to_owned());
     let requester = caller.user.0;
     let author = Author {

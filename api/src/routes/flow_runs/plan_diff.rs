@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use neena_engine::ids::{FlowId, RunId};
 use neena_engine::plan::{Change, diff};
-use neena_store::queries;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::approved::last_approved;
 use super::decide::{OnRun, find};
 use crate::auth::Caller;
 use crate::error::{ApiError, json_text};
@@ -55,7 +55,8 @@ struct ChangeView {
 
 /// Compare the plan of a flow run with the last approved one
 ///
-/// The last one before it: of the same flow, made before this run. Without one everything is `added`.
+/// The last one before it: of the same flow, made before this run, or the one under which this run has begun before its
+/// code moved on. Without one everything is `added`.
 #[utoipa::path(
     get,
     path = "/flow_runs/plan_diff",
@@ -70,13 +71,10 @@ pub(crate) async fn plan_diff(
 ) -> Result<Response, ApiError> {
     let run = RunId(on.flow_run_id);
     let row = find(&app, &caller, run).await?;
-    let tenant = queries::of(app.db().reader(), caller.organization);
-    let against = tenant.approved_before(FlowId(row.flow_id), run).await?;
+    let flow = FlowId(row.flow_id);
+    let last = last_approved(&app, caller.organization, flow, run).await?;
+    let (against, before) = last.unzip();
     let after = app.store().plan(run).await?;
-    let before = match &against {
-        Some(against) => Some(app.store().plan(RunId(against.id)).await?),
-        None => None,
-    };
     let heavy = after.graph.len() > SMALL
         || before
             .as_ref()
@@ -84,7 +82,7 @@ pub(crate) async fn plan_diff(
     let text = offload(heavy, move || {
         serde_json::to_string(&DiffView {
             flow_run: run.0,
-            against: against.map(|against| against.id),
+            against,
             plan_hash: after.hash.to_string(),
             against_plan_hash: before.as_ref().map(|before| before.hash.to_string()),
             same: before

@@ -6,7 +6,7 @@ use neena_engine::ids::FlowId;
 use neena_engine::plan::canonical;
 use neena_engine::{Fault, Hash, loc};
 use neena_store::entities::standing_approval::Model;
-use neena_store::queries::{self, FlowVersion};
+use neena_store::queries::{self, FlowVersion, catalogue};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::offload::offload;
 use crate::routes::flow_requests::unknown;
 use crate::routes::flows::{NewFlow, read_stored};
 use crate::state::AppState;
-use crate::{catalogue, forms, policies};
+use crate::{forms, policies};
 
 /// What is approved beforehand.
 struct Subject {
@@ -170,7 +170,7 @@ async fn of_version(
         return Err(ApiError::fault(fault));
     }
     let posted: NewFlow = read_stored(&flow.body)?;
-    let catalogue = catalogue::read(app.db().reader(), posted.definitions()).await?;
+    let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
     let floor = policies::floor(app, caller.organization, caller.local).await?;
     let held = policies::hold(&posted, &floor, &flow.loosened)?;
     let (policy, gates) = (held.policy, held.gates);

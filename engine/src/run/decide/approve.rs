@@ -87,7 +87,7 @@ pub(super) fn started(mut change: Change, facts: &Facts, live: &LiveRun, now: Mi
 
 /// One veto: the run ends before it starts.
 pub(super) fn reject(facts: &Facts, say: &Say, now: Micros) -> Result<Change, Refused> {
-    waiting(facts, say, VoteKind::Reject)?;
+    let live = waiting(facts, say, VoteKind::Reject)?;
     let ask = open(facts, now)?;
     let vote = veto(facts, ask, say)?;
     let note = Note {
@@ -97,18 +97,30 @@ pub(super) fn reject(facts: &Facts, say: &Say, now: Micros) -> Result<Change, Re
     let by = by(&say.actor, say.comment.as_deref());
     let mut change = Change::to(RunChange::of(&facts.run), note);
     change.vote = Some(vote);
-    Ok(refused(change, &format!("rejected by {by}"), now))
+    Ok(refused(change, live, &format!("rejected by {by}"), now))
 }
 
-/// The change, and the run is over before it started.
-pub(super) fn refused(mut change: Change, reason: &str, now: Micros) -> Change {
+/// The change, and the run is over: before it started, or before it went on with a new plan, and then a worker cleans
+/// up after it.
+pub(super) fn refused(mut change: Change, live: &LiveRun, reason: &str, now: Micros) -> Change {
     change.run.status = RunStatus::Cancelled;
     change.run.approval_status = Some(ApprovalStatus::Rejected);
     change.run.end_time = Some(now);
     change.run.reason = Some(reason.into());
     change.ask = AskChange::Drop;
-    change.body = Some(format!("The run was {reason}.").into());
     change.events.push("flow_run.rejected");
+    if live.epoch == 0 {
+        change.body = Some(format!("The run was {reason}.").into());
+    } else {
+        change.live = Some(LiveRun {
+            phase: Phase::Closing,
+            inbox_seq: live.inbox_seq + 1,
+            ready_at: Some(now),
+            wake_at: None,
+            ..live.clone()
+        });
+        change.events.push("flow_run.cancel_requested");
+    }
     change
 }
 

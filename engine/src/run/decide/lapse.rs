@@ -83,7 +83,7 @@ fn expired(facts: &Facts, live: &LiveRun, ask: &Ask, now: Micros) -> Change {
         Note::new(What::Expire, ask.subject, result),
     );
     match ask.subject {
-        Subject::Run => refused(change, "rejected: nobody decided in time", now),
+        Subject::Run => refused(change, live, "rejected: nobody decided in time", now),
         Subject::Gate(_) => {
             let decided = ask.decided(AskState::Expired, "nobody decided in time");
             settled(change, live, decided, now)

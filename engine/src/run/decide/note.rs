@@ -15,6 +15,8 @@ pub enum What {
     Expire,
     Cancel,
     Retry,
+    /// The code behind the plan has moved on: a new plan is asked about.
+    Resubmit,
     /// Somebody tried, and the policy or the time did not allow it.
     Refused,
 }
@@ -43,6 +45,7 @@ impl What {
             What::Expire => "expire",
             What::Cancel => "cancel",
             What::Retry => "retry",
+            What::Resubmit => "resubmit",
             What::Refused => "refused",
         }
     }

@@ -1,5 +1,6 @@
 mod gates;
 mod lapses;
+mod resubmit;
 mod stages;
 
 use uuid::Uuid;

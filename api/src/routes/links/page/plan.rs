@@ -7,13 +7,13 @@ use neena_engine::approval::Subject;
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::plan::{Arguments, Change, Operation, diff};
 use neena_engine::run::TaskKey;
-use neena_store::queries;
 use serde_json::Value;
 
 use super::super::open::Opened;
 use super::escaped;
 use crate::error::ApiError;
 use crate::offload::offload;
+use crate::routes::flow_runs::approved::last_approved;
 use crate::state::AppState;
 
 /// Tasks shown at most.
@@ -60,12 +60,12 @@ pub(super) fn facts(opened: &Opened) -> String {
 /// What changed since a plan of the flow was approved last; nothing where none was.
 pub(super) async fn changes(app: &AppState, opened: &Opened) -> Result<String, ApiError> {
     let head = &opened.plan.head;
-    let tenant = queries::of(app.db().reader(), OrganizationId(head.organization));
+    let organization = OrganizationId(head.organization);
     let run = RunId(opened.link.run_id);
-    let Some(last) = tenant.approved_before(FlowId(head.flow), run).await? else {
+    let last = last_approved(app, organization, FlowId(head.flow), run).await?;
+    let Some((last, before)) = last else {
         return Ok("<h2>Changes</h2><p>No plan of this flow was approved before.</p>".to_owned());
     };
-    let before = app.store().plan(RunId(last.id)).await?;
     let after = Arc::clone(&opened.plan);
     let heavy = after.graph.len() > MOST;
     let changes = offload(heavy, move || diff(Some(&before), &after)).await?;
@@ -78,9 +78,8 @@ pub(super) async fn changes(app: &AppState, opened: &Opened) -> Result<String, A
         left => format!("<p>{left} more changes are not shown here.</p>"),
     };
     Ok(format!(
-        "<h2>Changes</h2><p>Since run {} was approved.</p>\
-         <table><tr><th>What</th><th>Before</th><th>Now</th></tr>{rows}</table>{more}",
-        last.id
+        "<h2>Changes</h2><p>Since run {last} was approved.</p>\
+         <table><tr><th>What</th><th>Before</th><th>Now</th></tr>{rows}</table>{more}"
     ))
 }
 
