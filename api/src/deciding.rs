@@ -1,19 +1,22 @@
 //! The one way to decide: whatever way a decision comes in by, it is checked, carried out and answered here.
 
+mod renewing;
+
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use neena_engine::approval::Subject;
-use neena_engine::ids::{OrganizationId, RunId, TaskDefinitionId};
+use neena_engine::ids::{OrganizationId, RunId, WorkerId};
 use neena_engine::plan::Plan;
-use neena_engine::run::{Decision, History, Phase, Refused, RunStatus, Say, TaskKey};
+use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say, TaskKey};
 use neena_engine::{Fault, Json, loc};
 use neena_store::entities::flow_run;
-use neena_store::queries::{self, catalogue};
-use neena_store::renewal::{Renewal, history, renewal};
-use neena_store::{Decided, Deciding, Message, decide_within};
+use neena_store::queries;
+use neena_store::{Decided, Deciding, Message, decide_all_within};
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
+use self::renewing::Currency;
 use crate::error::ApiError;
 use crate::extract::within;
 use crate::forms;
@@ -50,8 +53,8 @@ pub(crate) async fn decide(
         if gate || answered {
             filled_in(app, run, &mut decision).await?;
         } else if unstarted && matches!(decision, Decision::Approve(_)) {
-            let history = history(app.store(), run, row.start_time.is_some()).await?;
-            code_current = is_current(app, &*app.store().plan(run).await?, &history).await?;
+            let plan = app.store().plan(run).await?;
+            code_current = Currency::default().of(app, &row, &plan).await?;
         }
         before = Some(row);
     }
@@ -61,105 +64,145 @@ pub(crate) async fn decide(
         decision,
         code_current,
     };
-    match app.store().decide(&deciding).await? {
-        Decided::Done { live, outbox, poke } => {
-            app.announce(outbox, poke.map(|worker| (worker, run)));
-            Ok(Outcome {
+    let decided = app.store().decide(&deciding).await?;
+    let mut told = Told::default();
+    let outcome = told.outcome(app, (organization, run), before, decided);
+    let outcome = outcome.await;
+    app.announce(told.messages, told.pokes);
+    outcome
+}
+
+/// What is to be passed on of decisions once they are committed.
+#[derive(Default)]
+struct Told {
+    messages: Vec<Message>,
+    pokes: Vec<(WorkerId, RunId)>,
+}
+
+impl Told {
+    async fn outcome(
+        &mut self,
+        app: &AppState,
+        (organization, run): (OrganizationId, RunId),
+        before: Option<flow_run::Model>,
+        decided: Decided,
+    ) -> Result<Outcome, ApiError> {
+        match decided {
+            Decided::Done { live, outbox, poke } => {
+                self.messages.extend(outbox);
+                self.pokes.extend(poke.map(|worker| (worker, run)));
+                Ok(Outcome {
+                    before,
+                    phase: live.map(|live| live.phase),
+                })
+            }
+            Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(Outcome {
                 before,
-                phase: live.map(|live| live.phase),
-            })
+                phase: None,
+            }),
+            Decided::NotFound => Err(ApiError::NotFound(THING)),
+            Decided::Refused(Refused::CodeChanged) => {
+                let began = before.is_some_and(|row| row.start_time.is_some());
+                let (messages, answer) = renewing::renew(app, organization, run, began).await?;
+                self.messages.extend(messages);
+                Err(answer)
+            }
+            Decided::Refused(refused) => Err(refusal(&refused)),
         }
-        Decided::AlreadySo | Decided::Refused(Refused::AlreadySo) => Ok(Outcome {
-            before,
-            phase: None,
-        }),
-        Decided::NotFound => Err(ApiError::NotFound(THING)),
-        Decided::Refused(Refused::CodeChanged) => {
-            Err(moved_on(app, organization, run, before.as_ref()).await?)
-        }
-        Decided::Refused(refused) => Err(refusal(&refused)),
     }
 }
 
-/// The answer to who would approve a plan whose code is not the registry's any more. The run is given the plan with
-/// the code there is now, which they are to look at.
-async fn moved_on(
+/// Carries decisions about the plans of many runs out, each as [`decide`] would, one after the other; what each did,
+/// in order.
+pub(crate) async fn decide_all(
     app: &AppState,
     organization: OrganizationId,
-    run: RunId,
-    row: Option<&flow_run::Model>,
-) -> Result<ApiError, ApiError> {
-    let plan = app.store().plan(run).await?;
-    let history = history(
-        app.store(),
-        run,
-        row.is_some_and(|row| row.start_time.is_some()),
-    )
-    .await?;
-    let changed = sentence(&Refused::CodeChanged.to_string());
-    let plan = match renewal(app.store(), &plan, &history).await? {
-        Renewal::Plan(new) => Decision::Resubmit {
-            plan: new,
-            from: plan.hash,
-            why: Refused::CodeChanged.to_string(),
-        },
-        Renewal::Current => return Ok(ApiError::Conflict(changed)),
-        Renewal::Unfit(why) => {
-            let answer = format!("{changed}, and the flow does not fit it any more: {why}");
-            return Ok(ApiError::Conflict(answer));
-        }
-    };
-    let deciding = Deciding {
-        run,
-        organization,
-        decision: plan,
-        code_current: true,
-    };
-    // Another may have done it meanwhile: whatever the plan is now, it is to be read.
-    if let Decided::Done { outbox, .. } = app.store().decide(&deciding).await? {
-        app.announce(outbox, None);
+    all: Vec<(RunId, Decision)>,
+) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
+    let mut ids: Vec<Uuid> = all.iter().map(|(run, _)| run.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let tenant = queries::of(app.db().reader(), organization);
+    let rows = tenant.flow_run_rows(&ids).await?;
+    let rows: HashMap<Uuid, flow_run::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let runs: Vec<RunId> = rows.keys().map(|id| RunId(*id)).collect();
+    let plans = app.store().plans(&runs).await?;
+    let mut current = Currency::default();
+    let mut asked = Vec::with_capacity(all.len());
+    let mut to_decide = Vec::with_capacity(all.len());
+    for (run, decision) in all {
+        let known = rows.get(&run.0).zip(plans.get(&run));
+        asked.push((run, known.is_some()));
+        let Some((row, plan)) = known else { continue };
+        let starts =
+            matches!(decision, Decision::Approve(_)) && row.status == RunStatus::Pending.as_str();
+        let deciding = Deciding {
+            run,
+            organization,
+            decision,
+            code_current: !starts || current.of(app, row, plan).await?,
+        };
+        to_decide.push((deciding, Arc::clone(plan)));
     }
-    let answer = format!("{changed}; it holds a new plan now, which is to be read and approved");
-    Ok(ApiError::Conflict(answer))
+    let decided = app.store().decide_all(&to_decide).await?;
+    let mut decided = decided.into_iter();
+    let mut told = Told::default();
+    let mut outcomes = Vec::with_capacity(asked.len());
+    for (run, known) in asked {
+        outcomes.push(match known.then(|| decided.next()).flatten() {
+            Some(decided) => {
+                let before = rows.get(&run.0).cloned();
+                told.outcome(app, (organization, run), before, decided)
+                    .await
+            }
+            None => Err(ApiError::NotFound(THING)),
+        });
+    }
+    app.announce(told.messages, told.pokes);
+    Ok(outcomes)
 }
 
-/// Decides about a run that is made in the same unit of work, which a refusal undoes as a whole. The
-/// messages are to be announced after its commit.
+/// A decision about a run that is made in the same unit of work.
+pub(crate) struct AtOnce {
+    pub(crate) run: RunId,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) decision: Decision,
+}
+
+/// Decides about runs that are made in the same unit of work, which a refusal undoes as a whole: it is given with its
+/// place among them. The messages are to be announced after the commit.
 pub(crate) async fn decide_new(
     tx: &DatabaseTransaction,
     organization: OrganizationId,
-    run: RunId,
-    decision: Decision,
-    plan: &Plan,
-) -> Result<Vec<Message>, ApiError> {
-    let deciding = Deciding {
-        run,
-        organization,
-        decision,
-        // The plan was made of the catalogue a moment ago.
-        code_current: true,
+    all: Vec<AtOnce>,
+) -> Result<Vec<Message>, (usize, ApiError)> {
+    let deciding = |new: AtOnce| {
+        let deciding = Deciding {
+            run: new.run,
+            organization,
+            decision: new.decision,
+            // The plan was made of the catalogue a moment ago.
+            code_current: true,
+        };
+        (deciding, new.plan)
     };
-    match decide_within(tx, deciding, plan).await? {
-        Decided::Done { outbox, .. } => Ok(outbox),
-        Decided::AlreadySo => Ok(Vec::new()),
-        Decided::Refused(refused) => Err(refusal(&refused)),
-        Decided::NotFound => Err(ApiError::Internal("a new run is gone".to_owned())),
+    let decided = decide_all_within(tx, all.into_iter().map(deciding).collect()).await;
+    let mut messages = Vec::new();
+    for (place, one) in decided
+        .map_err(|error| (0, error.into()))?
+        .into_iter()
+        .enumerate()
+    {
+        match one {
+            Decided::Done { outbox, .. } => messages.extend(outbox),
+            Decided::AlreadySo => {}
+            Decided::Refused(refused) => return Err((place, refusal(&refused))),
+            Decided::NotFound => {
+                return Err((place, ApiError::Internal("a new run is gone".to_owned())));
+            }
+        }
     }
-}
-
-/// Whether every task of the plan that has not ended still has, in the catalogue, the code it was planned with.
-async fn is_current(app: &AppState, plan: &Plan, history: &History) -> Result<bool, ApiError> {
-    let operations = &plan.graph.body().operations;
-    let ended = history.ended();
-    let planned: HashMap<Uuid, &str> = operations
-        .iter()
-        .filter(|operation| !ended.contains(&operation.index))
-        .map(|operation| (operation.definition, operation.code_digest.as_str()))
-        .collect();
-    let ids = planned.keys().map(|id| TaskDefinitionId(*id));
-    let known = catalogue::digests_of(app.db().reader(), ids).await?;
-    let current = |(id, digest): (&Uuid, &&str)| known.get(id).is_some_and(|now| now == digest);
-    Ok(planned.iter().all(current))
+    Ok(messages)
 }
 
 /// The answer to a decision that changed nothing.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use neena_engine::Fault;
 use neena_store::StoreError;
 use sea_orm::DbErr;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -105,6 +105,22 @@ impl ApiError {
     pub(crate) fn fault(fault: Fault) -> ApiError {
         ApiError::Invalid(vec![fault])
     }
+
+    /// The status and the `detail` by which what was asked is refused; the error itself where it is no refusal, but
+    /// says that nothing can be answered now.
+    pub(crate) fn refusal(self) -> Result<(StatusCode, Value), ApiError> {
+        let status = match self {
+            ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::Conflict(_) => StatusCode::CONFLICT,
+            ApiError::StalePlan => StatusCode::PRECONDITION_FAILED,
+            ApiError::Invalid(faults) => {
+                return Ok((StatusCode::UNPROCESSABLE_ENTITY, listed(faults)));
+            }
+            other => return Err(other),
+        };
+        Ok((status, Value::from(self.to_string())))
+    }
 }
 
 impl From<StoreError> for ApiError {
@@ -136,14 +152,17 @@ impl IntoResponse for ApiError {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
             }
-            ApiError::Forbidden(_) => detail(StatusCode::FORBIDDEN, &text),
-            ApiError::NotFound(_) => detail(StatusCode::NOT_FOUND, &text),
-            ApiError::Conflict(_) => detail(StatusCode::CONFLICT, &text),
-            ApiError::StalePlan => detail(StatusCode::PRECONDITION_FAILED, &text),
+            ApiError::Forbidden(_)
+            | ApiError::NotFound(_)
+            | ApiError::Conflict(_)
+            | ApiError::StalePlan
+            | ApiError::Invalid(_) => match self.refusal() {
+                Ok((status, what)) => (status, Json(json!({ "detail": what }))).into_response(),
+                Err(_) => internal(),
+            },
             ApiError::Unreadable => detail(StatusCode::BAD_REQUEST, &text),
             ApiError::TooLarge(_) => detail(StatusCode::PAYLOAD_TOO_LARGE, &text),
             ApiError::NotJson(_) => detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text),
-            ApiError::Invalid(faults) => invalid(faults),
             ApiError::Overloaded(why) => {
                 metrics::counter!("neena_rejected_total", "reason" => why.reason()).increment(1);
                 later(StatusCode::SERVICE_UNAVAILABLE, &text, why.retry_after())
@@ -192,7 +211,7 @@ pub(crate) fn internal() -> Response {
     detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
-fn invalid(mut faults: Vec<Fault>) -> Response {
+fn listed(mut faults: Vec<Fault>) -> Value {
     if faults.len() > MOST_FAULTS {
         faults.truncate(MOST_FAULTS);
         let loc = faults.first().and_then(|fault| fault.loc.first().cloned());
@@ -202,9 +221,5 @@ fn invalid(mut faults: Vec<Fault>) -> Response {
             format!("There are more than {MOST_FAULTS} faults; the others are not listed"),
         ));
     }
-    (
-        StatusCode::UNPROCESSABLE_ENTITY,
-        Json(json!({ "detail": faults })),
-    )
-        .into_response()
+    json!(faults)
 }

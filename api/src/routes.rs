@@ -33,6 +33,7 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(AnyToken, routes!(users::current))
         .add(AnyToken, routes!(users::create_if_not_exists))
         .add(Needs(Write), routes!(flow_requests::create))
+        .add(Needs(Write), routes!(flow_requests::bulk::create_many))
         .add(Needs(Write), routes!(flow_requests::update))
         .add(Needs(Read), routes!(flow_requests::read))
         .add(Needs(Write), routes!(flow_requests::delete))
@@ -57,8 +58,14 @@ pub(crate) fn all(surface: Surface) -> Surface {
         .add(Needs(Read), routes!(flow_runs::plan_diff::plan_diff))
         .add(Needs(Approve), routes!(approvals::all))
         .add(Needs(Write), routes!(flow_runs::create::create))
+        .add(Needs(Write), routes!(flow_runs::create::create_many))
         .add(Needs(Approve), routes!(flow_runs::decide::approve))
+        .add(
+            Needs(Approve),
+            routes!(flow_runs::decide_many::approve_many),
+        )
         .add(Needs(Approve), routes!(flow_runs::decide::reject))
+        .add(Needs(Approve), routes!(flow_runs::decide_many::reject_many))
         .add(Needs(Write), routes!(flow_runs::decide::cancel))
         .add(Needs(Read), routes!(decisions::all))
         .add(Needs(Read), routes!(decisions::export))

@@ -129,11 +129,15 @@ impl AppState {
         self.0.probe.stop();
     }
 
-    /// Passes on what was committed: to the relay, and to the worker that should look again. Never waits:
+    /// Passes on what was committed: to the relay, and to the workers that should look again. Never waits:
     /// what finds no way now is found in the database later.
-    pub(crate) fn announce(&self, messages: Vec<Message>, poke: Option<(WorkerId, RunId)>) {
+    pub(crate) fn announce(
+        &self,
+        messages: Vec<Message>,
+        pokes: impl IntoIterator<Item = (WorkerId, RunId)>,
+    ) {
         self.0.parts.outlet.hand(messages);
-        if let Some((worker, run)) = poke {
+        for (worker, run) in pokes {
             self.0.pokes.send(worker, run);
         }
         before_answer();

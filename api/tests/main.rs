@@ -6,6 +6,7 @@ mod harness;
 
 mod approvals;
 mod bodies;
+mod bulk;
 mod catalogue;
 mod courier;
 mod decisions;

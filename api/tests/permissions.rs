@@ -110,6 +110,7 @@ async fn each_route_needs_what_the_contract_says() {
             (_, "/api/v1/integrations/sync" | "/metrics") => Some(Admin),
             (_, "/api/v1/notification_hooks/") => Some(Admin),
             (_, "/api/v1/flow_runs/approve" | "/api/v1/flow_runs/reject") => Some(Approve),
+            ("PUT", path) if path.ends_with("/bulk") => Some(Approve),
             ("PUT" | "DELETE", "/api/v1/policies/" | "/api/v1/groups/") => Some(Admin),
             ("POST" | "DELETE", "/api/v1/delegations/") => Some(Approve),
             (_, "/api/v1/approvals/all") => Some(Approve),

@@ -23,7 +23,7 @@ use sea_orm_migration::MigratorTrait;
 use crate::writer::{Counts, Lane};
 use crate::{Res, StoreError};
 pub use connections::Connections;
-pub(crate) use postgres::{OneStatement, Postgres};
+pub(crate) use postgres::{CLOCK as POSTGRES_CLOCK, OneStatement, Postgres};
 pub use reach::{Unreached, reach};
 pub use schema::Schema;
 use sqlite::Sqlite;
@@ -210,15 +210,6 @@ pub(crate) async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
     match connection.get_database_backend() {
         DatabaseBackend::Postgres => postgres::now(connection).await,
         _ => Ok(this_machine()),
-    }
-}
-
-/// The clock of the database behind `connection`, as a part of a statement; null where it is this
-/// machine's, and [`now`] tells it.
-pub(crate) fn clock(connection: &impl ConnectionTrait) -> &'static str {
-    match connection.get_database_backend() {
-        DatabaseBackend::Postgres => postgres::CLOCK,
-        _ => "NULL",
     }
 }
 

@@ -26,4 +26,4 @@ pub use memory::{Flaw, MemoryStore};
 pub use outlet::{Outlet, outlet};
 pub use runs::NewRun;
 pub use seam::*;
-pub use sql::{SqlStore, decide_within, insert_run, roles};
+pub use sql::{SqlStore, decide_all_within, insert_run, insert_runs, roles};

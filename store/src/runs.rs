@@ -40,6 +40,21 @@ impl NewRun {
         })
     }
 
+    /// Its plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Which run it is.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Bytes of its plan's own part, without what it shares with other runs of the flow.
+    pub fn size(&self) -> usize {
+        self.head.len()
+    }
+
     /// What is asked about it.
     pub(crate) fn asked(&self, now: Micros) -> Asked {
         let head = &self.plan.head;

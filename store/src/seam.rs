@@ -1,6 +1,6 @@
 //! The seam between the worker and what keeps its runs: SQL, or memory in the simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -311,6 +311,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn catalogue(&self, _ids: &[TaskDefinitionId]) -> Res<Catalogue> {
         Ok(Catalogue::default())
     }
+    /// The plans of those of the runs that are there, verified.
+    async fn plans(&self, runs: &[RunId]) -> Res<HashMap<RunId, Arc<Plan>>> {
+        let mut plans = HashMap::with_capacity(runs.len());
+        for run in runs {
+            plans.insert(*run, self.plan(*run).await?);
+        }
+        Ok(plans)
+    }
     /// What is recorded of the run; not needed when its epoch is 1.
     async fn load(&self, run: RunId) -> Res<History>;
     /// The live row of a run this worker holds, read again after a signal.
@@ -321,6 +329,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn commit(&self, batch: &Batch) -> Res<Vec<Verdict>>;
     /// Every change not made by an owner. Durable.
     async fn decide(&self, deciding: &Deciding) -> Res<Decided>;
+    /// Decides about many runs, each by the plan it holds, as one after the other would be decided; what became of
+    /// each, in order. One of them that is refused leaves the others alone. A store that is slow to commit makes one
+    /// transaction of it. Durable.
+    async fn decide_all(&self, all: &[(Deciding, Arc<Plan>)]) -> Res<Vec<Decided>> {
+        let mut decided = Vec::with_capacity(all.len());
+        for (deciding, _) in all {
+            decided.push(self.decide(deciding).await?);
+        }
+        Ok(decided)
+    }
     /// The gates of a run that were reached, in order.
     async fn gates(&self, run: RunId) -> Res<Vec<Ask>>;
     /// Questions whose time has come, the longest due first: each is to be decided as [`Decision::Lapse`].

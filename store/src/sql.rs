@@ -3,6 +3,7 @@
 
 mod asks;
 mod batch;
+mod case;
 mod census;
 mod change;
 mod chunk;
@@ -24,11 +25,13 @@ mod settled;
 mod statement;
 mod worker;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use create::insert_run;
-pub use decide::decide_within;
+use case::Case;
+pub use create::{insert_run, insert_runs};
+pub use decide::decide_all_within;
 pub use roles::roles;
 
 use async_trait::async_trait;
@@ -185,11 +188,22 @@ impl Store for SqlStore {
         self.commit_batch(batch).await
     }
 
+    async fn plans(&self, runs: &[RunId]) -> Res<HashMap<RunId, Arc<Plan>>> {
+        plan::plans(self.db.reader(), &self.graphs, runs).await
+    }
+
     async fn decide(&self, deciding: &Deciding) -> Res<Decided> {
-        let Some(terms) = decide::terms(self, deciding).await? else {
+        let Some(terms) = case::terms(self, deciding).await? else {
             return Ok(Decided::NotFound);
         };
-        settled::decide(&self.db, deciding, terms).await
+        let case = Case::new(deciding.clone(), terms);
+        let decided = settled::decide(&self.db, vec![case]).await?.pop();
+        Ok(decided.unwrap_or(Decided::NotFound))
+    }
+
+    async fn decide_all(&self, all: &[(Deciding, Arc<Plan>)]) -> Res<Vec<Decided>> {
+        let case = |(deciding, plan): &(Deciding, Arc<Plan>)| Case::of(deciding.clone(), plan);
+        settled::decide(&self.db, all.iter().map(case).collect()).await
     }
 
     async fn gates(&self, run: RunId) -> Res<Vec<Ask>> {
@@ -269,10 +283,13 @@ impl Store for SqlStore {
     }
 }
 
+/// How a SELECT takes its rows for itself on Postgres.
+const FOR_UPDATE: &str = " FOR NO KEY UPDATE";
+
 /// How a SELECT takes its rows for itself; SQLite's writer is alone anyway.
 fn for_update(connection: &impl ConnectionTrait) -> &'static str {
     match connection.get_database_backend() {
-        DatabaseBackend::Postgres => " FOR NO KEY UPDATE",
+        DatabaseBackend::Postgres => FOR_UPDATE,
         _ => "",
     }
 }

@@ -1,5 +1,9 @@
 //! Requests that flows be run.
 
+pub(crate) mod bulk;
+
+pub(crate) use bulk::faults_of;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -17,7 +21,7 @@ use uuid::Uuid;
 use super::parameters::{ById, Paging};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{Body, Post, Query, payload};
+use crate::extract::{Body, Once, Post, Query, payload};
 use crate::state::AppState;
 use crate::view::{Time, raw};
 
@@ -113,18 +117,7 @@ pub(crate) async fn create(
     Post { body, once }: Post<NewFlowRequest>,
 ) -> Result<Response, ApiError> {
     check_ids(&app, &caller, body.flow, body.organization, Vec::new()).await?;
-    let (response, ()) = once
-        .run(app.db(), move |tx, now| {
-            async move {
-                let row = queries::of(tx, caller.organization)
-                    .insert_flow_request(new_row(&caller, body, now))
-                    .await?;
-                Ok((FlowRequestView::from(row), ()))
-            }
-            .boxed()
-        })
-        .await?;
-    Ok(response)
+    store(&app, caller, once, vec![body], |mut one| one.pop()).await
 }
 
 /// Update a flow request
@@ -252,13 +245,36 @@ pub(crate) async fn delete(
     Ok(Json(row.into()))
 }
 
-fn new_row(caller: &Caller, body: NewFlowRequest, now: Micros) -> Model {
+/// Stores requests in one unit of work, and answers what `shape` makes of them, which come in order.
+async fn store<V: Serialize + Send + 'static>(
+    app: &AppState,
+    caller: Caller,
+    once: Once,
+    bodies: Vec<NewFlowRequest>,
+    shape: impl FnOnce(Vec<FlowRequestView>) -> V + Send + 'static,
+) -> Result<Response, ApiError> {
+    let stored = once.run(app.db(), move |tx, now| {
+        async move {
+            let rows = bodies.iter().map(|body| new_row(&caller, body, now));
+            let rows = queries::of(tx, caller.organization)
+                .insert_flow_requests(rows.collect())
+                .await?;
+            let views = rows.into_iter().map(FlowRequestView::from);
+            Ok((shape(views.collect()), ()))
+        }
+        .boxed()
+    });
+    Ok(stored.await?.0)
+}
+
+/// A new request as it is stored.
+pub(crate) fn new_row(caller: &Caller, body: &NewFlowRequest, now: Micros) -> Model {
     Model {
         id: Uuid::now_v7(),
         organization_id: caller.organization.0,
-        request_instructions: body.request_instructions,
-        request_metadata: text(&body.request_metadata.unwrap_or_default()),
-        request_name: body.request_name,
+        request_instructions: body.request_instructions.clone(),
+        request_metadata: text(body.request_metadata.as_deref().unwrap_or_default()),
+        request_name: body.request_name.clone(),
         flow_id: body.flow,
         created_at: now.0,
         modified_at: now.0,

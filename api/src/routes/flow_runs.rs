@@ -4,13 +4,16 @@ pub(crate) mod approved;
 pub(crate) mod canonical;
 pub(crate) mod create;
 pub(crate) mod decide;
+pub(crate) mod decide_many;
 pub(crate) mod plan_diff;
 pub(crate) mod stored;
 
 mod asks;
+mod making;
 mod orders;
 mod plan;
 mod say;
+mod storing;
 mod view;
 
 use axum::Json;

@@ -30,7 +30,7 @@ const MIGRATION: Duration = Duration::from_secs(3_600);
 const MIGRATIONS: i64 = 0x006e_6565_6e61;
 
 /// The clock, in SQL.
-pub(super) const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+pub(crate) const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// A statement that stands by itself, with its values.
 pub(crate) trait OneStatement: Sync {

@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::{Tenant, Window};
 use crate::entities::flow_request::{ActiveModel, Column, Entity, Model};
 
+/// Rows of one statement.
+const ROWS: usize = 250;
+
 /// A change of a request; what is none stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct FlowRequestEdit {
@@ -40,13 +43,32 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .await
     }
 
-    /// Stores a new request; it becomes this organization's.
-    pub async fn insert_flow_request(&self, mut row: Model) -> Result<Model, DbErr> {
-        row.organization_id = self.organization.0;
-        Entity::insert(row.clone().into_active_model())
+    /// Those of the requests that are there and not deleted.
+    pub async fn flow_requests_of(&self, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
+        self.flow_requests_there()
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .all(self.db)
+            .await
+    }
+
+    /// Stores new requests; they become this organization's.
+    pub async fn insert_flow_requests(&self, rows: Vec<Model>) -> Result<Vec<Model>, DbErr> {
+        let own = |row: Model| Model {
+            organization_id: self.organization.0,
+            ..row
+        };
+        let rows: Vec<Model> = rows.into_iter().map(own).collect();
+        for chunk in rows.chunks(ROWS) {
+            Entity::insert_many(
+                chunk
+                    .iter()
+                    .cloned()
+                    .map(IntoActiveModel::into_active_model),
+            )
             .exec_without_returning(self.db)
             .await?;
-        Ok(row)
+        }
+        Ok(rows)
     }
 
     /// Changes a request; none if it is not there.

@@ -133,7 +133,8 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .await
     }
 
-    async fn flow_run_rows(&self, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
+    /// The rows of those of the runs that are there, newest first.
+    pub async fn flow_run_rows(&self, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -7,6 +7,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, Select,
 };
+use uuid::Uuid;
 
 use super::{Tenant, Window};
 use crate::entities::flow::{ActiveModel, Column, Entity, Model};
@@ -62,12 +63,28 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
 
     /// A flow that is not deleted, with its current version.
     pub async fn flow(&self, id: FlowId) -> Result<Option<FlowVersion>, DbErr> {
+        Ok(self.flows_of(&[id]).await?.pop())
+    }
+
+    /// Those of the flows that are there and not deleted, each with its current version.
+    pub async fn flows_of(&self, ids: &[FlowId]) -> Result<Vec<FlowVersion>, DbErr> {
         let flows = self
             .flows_there()
-            .filter(Column::Id.eq(id.0))
+            .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
             .all(self.db)
             .await?;
-        Ok(self.with_bodies(flows).await?.pop())
+        self.with_bodies(flows).await
+    }
+
+    /// Which of the flows are there and not deleted.
+    pub async fn flows_among(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
+        self.flows_there()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .into_tuple()
+            .all(self.db)
+            .await
     }
 
     /// A page of the flows, each with its current version.

@@ -1,11 +1,13 @@
 //! Approvals given beforehand: they collect votes as a run does, and are used up one run at a time.
 
+use std::collections::{BTreeMap, HashMap};
+
 use neena_engine::Micros;
 use neena_engine::ids::{FlowId, OrganizationId, RunId, UserId};
 use neena_engine::run::{Vote, VoteKind};
-use sea_orm::sea_query::LockType;
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockType};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoActiveModel,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use uuid::Uuid;
@@ -47,6 +49,28 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             query = query.lock(LockType::NoKeyUpdate);
         }
         query.one(self.db).await
+    }
+
+    /// Those of some that can be used, locked for this transaction in the order of their ids. One that is used up keeps
+    /// nobody waiting.
+    async fn lock_usable(&self, ids: &[Uuid], now: Micros) -> Result<Vec<Model>, DbErr> {
+        let left = Condition::any()
+            .add(Column::MaxRuns.is_null())
+            .add(Expr::col(Column::Used).lt(Expr::col(Column::MaxRuns)));
+        let lasts = Condition::any()
+            .add(Column::EndsAt.is_null())
+            .add(Column::EndsAt.gt(now.0));
+        let mut query = Entity::find()
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(Column::State.eq("active"))
+            .filter(left)
+            .filter(lasts)
+            .order_by_asc(Column::Id);
+        if self.db.get_database_backend() == DatabaseBackend::Postgres {
+            query = query.lock(LockType::NoKeyUpdate);
+        }
+        query.all(self.db).await
     }
 
     /// A page of them, newest first.
@@ -155,33 +179,72 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     }
 }
 
-/// Uses a standing approval for a run, if it is in force, not used up and not over: the condition is looked at
-/// again under the row's lock, so however many runs come at once, no more than `max_runs` find it so.
+/// Uses standing approvals for runs, each of which can be covered by those it names, the first of them that is in
+/// force, not used up and not over. They are locked in the order of their ids and looked at again, so however many
+/// runs come at once, no more than `max_runs` find it so. By which each run is covered, in order.
 pub async fn use_for(
     db: &impl ConnectionTrait,
     organization: OrganizationId,
-    id: Uuid,
-    run: RunId,
+    runs: &[(RunId, Vec<Uuid>)],
     now: Micros,
-) -> Result<bool, DbErr> {
-    let sql = "UPDATE standing_approvals SET used = used + 1 WHERE id = $1 AND organization_id = $2 \
-         AND state = 'active' AND (max_runs IS NULL OR used < max_runs) AND (ends_at IS NULL OR ends_at > $3)";
-    let values = [id.into(), organization.0.into(), now.0.into()];
-    let backend = db.get_database_backend();
-    let used = db
-        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await?;
-    if used.rows_affected() != 1 {
-        return Ok(false);
+) -> Result<Vec<Option<Uuid>>, DbErr> {
+    let mut ids: Vec<Uuid> = runs.iter().flat_map(|(_, ids)| ids).copied().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(vec![None; runs.len()]);
     }
-    let row = standing_use::Model {
-        run_id: run.0,
-        standing_approval_id: id,
-    };
-    standing_use::Entity::insert(row.into_active_model())
-        .exec_without_returning(db)
-        .await?;
-    Ok(true)
+    let mut left = HashMap::new();
+    for row in super::of(db, organization).lock_usable(&ids, now).await? {
+        let uses = row.max_runs.map_or(i64::MAX, |most| most - row.used);
+        left.insert(row.id, uses);
+    }
+    let mut used: BTreeMap<Uuid, i64> = BTreeMap::new();
+    let mut by = Vec::with_capacity(runs.len());
+    for (_, candidates) in runs {
+        let one = candidates
+            .iter()
+            .find(|id| left.get(id).is_some_and(|left| *left > 0));
+        if let Some(id) = one {
+            left.entry(*id).and_modify(|left| *left -= 1);
+            *used.entry(*id).or_default() += 1;
+        }
+        by.push(one.copied());
+    }
+    write_uses(db, &used, runs, &by).await?;
+    Ok(by)
+}
+
+async fn write_uses(
+    db: &impl ConnectionTrait,
+    used: &BTreeMap<Uuid, i64>,
+    runs: &[(RunId, Vec<Uuid>)],
+    by: &[Option<Uuid>],
+) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
+    for (id, times) in used {
+        let sql = "UPDATE standing_approvals SET used = used + $1 WHERE id = $2";
+        let values = [(*times).into(), (*id).into()];
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+    }
+    let uses: Vec<_> = runs
+        .iter()
+        .zip(by)
+        .filter_map(|((run, _), by)| {
+            let row = standing_use::Model {
+                run_id: run.0,
+                standing_approval_id: (*by)?,
+            };
+            Some(row.into_active_model())
+        })
+        .collect();
+    if !uses.is_empty() {
+        standing_use::Entity::insert_many(uses)
+            .exec_without_returning(db)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The standing approval a run was started by.

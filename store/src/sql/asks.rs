@@ -1,12 +1,15 @@
 //! What waits for people, and the votes on it.
 
+use std::collections::BTreeMap;
+
+use neena_engine::Hash;
 use neena_engine::approval::{Ask, AskState, Asked, Audience, Policy, Subject};
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::run::{TaskKey, Vote, VoteKind};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::chunk::Insert;
+use super::chunk::{Rows, lists};
 use super::row::{Reader, item, small, text, time};
 use super::{all, execute};
 use crate::{Lapsed, Res, StoreError};
@@ -16,17 +19,36 @@ pub(super) const ASK: &str = "s.idx, s.item, s.state, s.stage, s.asked_at, s.due
      s.tell, s.answer, s.reason";
 
 /// Inserts rows of `asks`; a question that was put already stays as it is.
-static INSERT: Insert = Insert::new(
+static INSERT: Rows = Rows::new(
     "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, needed, audience, \
      asked_at, due_at, wake_at, escalated, tell, requester, author) VALUES",
     17,
     "ON CONFLICT (run_id, idx, item) DO NOTHING",
 );
 
-static INSERT_AUDIENCE: Insert = Insert::new(
+static INSERT_AUDIENCE: Rows = Rows::new(
     "INSERT INTO audiences (organization_id, hash, body) VALUES",
     3,
     "ON CONFLICT (organization_id, hash) DO NOTHING",
+);
+
+/// Writes what became of questions.
+pub(super) static UPDATE: Rows = Rows::new(
+    "UPDATE asks SET state = v.column4, stage = v.column5, audience = v.column6, asked_at = v.column7, \
+     due_at = v.column8, wake_at = v.column9, escalated = v.column10, tell = v.column11, answer = v.column12, \
+     reason = v.column13, needed = v.column14 FROM (VALUES",
+    14,
+    ") AS v WHERE run_id = v.column1 AND idx = v.column2 AND item = v.column3",
+);
+
+/// Writes the votes of people in stages; the last one of each counts.
+pub(super) static UPSERT_VOTES: Rows = Rows::new(
+    "INSERT INTO approvals (id, run_id, idx, item, stage, approver, approver_email, stands_in_for, plan_hash, \
+     decision, comment, way, at) VALUES",
+    13,
+    "ON CONFLICT (run_id, idx, item, plan_hash, stage, approver) DO UPDATE SET \
+       stands_in_for = excluded.stands_in_for, decision = excluded.decision, \
+       comment = excluded.comment, way = excluded.way, at = excluded.at",
 );
 
 /// The place of a subject: the index and item of a gate's task, -1 and -1 of the run itself.
@@ -47,16 +69,19 @@ fn subject(index: i64, item: i64) -> Subject {
     }
 }
 
-/// Puts questions about a run.
-pub(super) async fn put(
-    connection: &impl ConnectionTrait,
-    (run, organization, flow): (RunId, OrganizationId, FlowId),
-    asked: &[Asked],
-) -> Res<()> {
+/// A run, its organization and its flow.
+pub(super) type OfRun = (RunId, OrganizationId, FlowId);
+
+/// Puts questions about runs.
+pub(super) async fn put(connection: &impl ConnectionTrait, asked: &[(OfRun, &Asked)]) -> Res<()> {
     let mut values: Vec<Value> = Vec::with_capacity(asked.len() * 17);
-    for one in asked {
+    let mut audiences = Audiences::new();
+    for ((run, organization, flow), one) in asked {
         let (index, item) = place(one.ask.subject);
-        name_audience(connection, organization, &one.audience).await?;
+        let hash = one.audience.hash();
+        audiences
+            .entry((*organization, hash))
+            .or_insert_with(|| one.audience.clone());
         values.extend([
             run.0.into(),
             index.into(),
@@ -67,7 +92,7 @@ pub(super) async fn put(
             one.ask.state.as_str().into(),
             small(one.ask.stage),
             small(one.needed),
-            one.audience.hash().to_string().into(),
+            hash.to_string().into(),
             one.ask.asked_at.0.into(),
             time(one.ask.due_at),
             time(one.ask.wake_at),
@@ -77,7 +102,19 @@ pub(super) async fn put(
             one.author.clone().into(),
         ]);
     }
+    name(connection, &audiences).await?;
     INSERT.run(connection, values).await?;
+    Ok(())
+}
+
+/// Audiences by organization and hash: in this order they are made known, so that two that bring the same ones do
+/// not wait for each other crosswise.
+pub(super) type Audiences = BTreeMap<(OrganizationId, Hash), Audience>;
+
+pub(super) async fn name(connection: &impl ConnectionTrait, audiences: &Audiences) -> Res<()> {
+    for ((organization, hash), audience) in audiences {
+        name_audience(connection, (*organization, *hash), audience).await?;
+    }
     Ok(())
 }
 
@@ -85,10 +122,10 @@ pub(super) async fn put(
 /// that ask the same people wait for each other.
 async fn name_audience(
     connection: &impl ConnectionTrait,
-    organization: OrganizationId,
+    (organization, hash): (OrganizationId, Hash),
     audience: &Audience,
 ) -> Res<()> {
-    let hash = audience.hash().to_string();
+    let hash = hash.to_string();
     let sql = "SELECT 1 FROM audiences WHERE organization_id = $1 AND hash = $2";
     let known = super::one(
         connection,
@@ -109,22 +146,19 @@ async fn name_audience(
     Ok(())
 }
 
-/// Writes what became of a question, of which `policy` says who is asked now.
-pub(super) async fn write(
-    connection: &impl ConnectionTrait,
-    (run, organization): (RunId, OrganizationId),
+/// The values of what became of a question, of which `policy` says who is asked now; and whom that is, if they
+/// are to be made known.
+pub(super) fn update_values(
+    run: RunId,
     ask: &Ask,
     policy: &Policy,
-) -> Res<()> {
+) -> ([Value; 14], Option<Audience>) {
     let audience = ask.audience(policy);
-    if ask.state == AskState::Open {
-        name_audience(connection, organization, &audience).await?;
-    }
-    let sql = "UPDATE asks SET state = $1, stage = $2, audience = $3, asked_at = $4, due_at = $5, wake_at = $6, \
-         escalated = $7, tell = $8, answer = $9, reason = $10, needed = $11 \
-         WHERE run_id = $12 AND idx = $13 AND item = $14";
     let (index, item) = place(ask.subject);
-    let values: [Value; 14] = [
+    let values = [
+        run.0.into(),
+        index.into(),
+        item.into(),
         ask.state.as_str().into(),
         small(ask.stage),
         audience.hash().to_string().into(),
@@ -136,25 +170,27 @@ pub(super) async fn write(
         text(ask.answer.as_ref()),
         ask.reason.clone().into(),
         small(ask.needed(policy)),
-        run.0.into(),
-        index.into(),
-        item.into(),
     ];
-    execute(connection, sql, values).await?;
-    Ok(())
+    (values, (ask.state == AskState::Open).then_some(audience))
 }
 
-/// The plan is asked about no more; nor, if the run goes no further, is any gate of it.
+/// The plans are asked about no more; nor, if the runs go no further, is any gate of them.
 pub(super) async fn drop(
     connection: &impl ConnectionTrait,
-    run: RunId,
+    runs: &[Uuid],
     with_gates: bool,
 ) -> Res<()> {
-    let sql = match with_gates {
-        true => "DELETE FROM asks WHERE run_id = $1 AND (idx = -1 OR state = 'open')",
-        false => "DELETE FROM asks WHERE run_id = $1 AND idx = -1",
+    let which = match with_gates {
+        true => "(idx = -1 OR state = 'open')",
+        false => "idx = -1",
     };
-    execute(connection, sql, [run.0.into()]).await?;
+    for list in lists(runs, 1) {
+        let sql = format!(
+            "DELETE FROM asks WHERE run_id IN ({}) AND {which}",
+            list.places
+        );
+        execute(connection, sql, list.ids).await?;
+    }
     Ok(())
 }
 
@@ -275,21 +311,14 @@ pub(super) fn vote(row: &mut Reader<'_>) -> Res<Option<Vote>> {
     }))
 }
 
-/// Writes the vote of a person in a stage; their last one counts.
-pub(super) async fn write_vote(
-    connection: &impl ConnectionTrait,
+/// The values of the vote of a person in a stage.
+pub(super) fn vote_values(
     (run, subject): (RunId, Subject),
     vote: &Vote,
     said: Said<'_>,
-) -> Res<()> {
-    let sql = "INSERT INTO approvals (id, run_id, idx, item, stage, approver, approver_email, stands_in_for, \
-           plan_hash, decision, comment, way, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-         ON CONFLICT (run_id, idx, item, plan_hash, stage, approver) DO UPDATE SET \
-           stands_in_for = excluded.stands_in_for, decision = excluded.decision, \
-           comment = excluded.comment, way = excluded.way, at = excluded.at";
+) -> [Value; 13] {
     let (index, item) = place(subject);
-    let values: [Value; 13] = [
+    [
         said.id.into(),
         run.0.into(),
         index.into(),
@@ -303,9 +332,7 @@ pub(super) async fn write_vote(
         said.comment.map(str::to_owned).into(),
         said.way.into(),
         said.at.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
+    ]
 }
 
 /// How a vote was cast.

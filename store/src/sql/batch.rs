@@ -10,7 +10,7 @@ use neena_engine::run::{LiveRun, Phase};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::chunk::{Insert, lists};
+use super::chunk::{Rows, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
 use super::{Hold, all, asks, execute, keeper, outbox};
@@ -19,7 +19,7 @@ use crate::rows::standing;
 use crate::seam::GIVEN_BACK;
 use crate::{Batch, Entry, Message, Res, Verdict};
 
-static INSERT_ATTEMPTS: Insert = Insert::new(
+static INSERT_ATTEMPTS: Rows = Rows::new(
     "INSERT INTO task_attempts (run_id, idx, item, round, attempt, start_time, end_time, error) VALUES",
     8,
     "ON CONFLICT (run_id, idx, item, round, attempt) DO NOTHING",
@@ -125,7 +125,8 @@ async fn write_asks(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> R
         let record = &entry.record;
         if !record.asks.is_empty() && live.phase != Phase::Closing {
             let about = (entry.run, live.organization, live.flow);
-            asks::put(connection, about, &record.asks).await?;
+            let asked: Vec<_> = record.asks.iter().map(|asked| (about, asked)).collect();
+            asks::put(connection, &asked).await?;
         }
         asks::withdraw(connection, entry.run, &record.withdrawn).await?;
     }

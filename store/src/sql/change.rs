@@ -1,179 +1,223 @@
-//! What a decision writes, all in its transaction.
+//! What decisions write, all in their transaction: gathered, then one statement per table.
 
-use neena_engine::Micros;
+use neena_engine::approval::Policy;
 use neena_engine::ids::RunId;
 use neena_engine::run::{AskChange, Change, Decision, Facts, LiveRun, Note, Phase, Refused};
+use neena_engine::{Hash, Micros};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::asks::{self, Said};
-use super::decide::{Ids, landed, read};
+use super::asks::{self, Audiences, Said};
+use super::case::Case;
+use super::chunk::{Rows, lists};
+use super::decide::{landed, read};
+use super::ending::{self, UPSERT_RESULTS};
 use super::log::{self, About};
 use super::replan::replan;
 use super::row::{self, INSERT_LIVE, live_values, small, time};
-use super::{ending, execute, outbox};
-use crate::{Decided, Deciding, Message, Res};
+use super::{execute, outbox};
+use crate::{Decided, Message, Res};
 
-/// How a decision is entered in the log.
-pub(super) struct Logged {
-    pub(super) ids: Ids,
-    /// The key of the gate.
-    pub(super) gate: Option<String>,
-    pub(super) now: Micros,
+static UPDATE_LIVE: Rows = Rows::new(
+    "UPDATE live_runs SET phase = v.column2, intent = v.column3, inbox_seq = v.column4, wake_at = v.column5, \
+     ready_at = v.column6, deadline_at = v.column7, approved_hash = v.column8 FROM (VALUES",
+    8,
+    ") AS v WHERE run_id = v.column1",
+);
+
+static UPDATE_RUNS: Rows = Rows::new(
+    "UPDATE flow_runs SET status = v.column2, approval_status = v.column3, approved_hash = v.column4, \
+     round = v.column5, end_time = v.column6, reason = v.column7 FROM (VALUES",
+    7,
+    ") AS v WHERE id = v.column1",
+);
+
+/// What is to be written, as values of rows.
+#[derive(Default)]
+pub(super) struct Writes {
+    live: Vec<Value>,
+    /// Runs that are over.
+    ended: Vec<Uuid>,
+    runs: Vec<Value>,
+    log: Vec<Value>,
+    votes: Vec<Value>,
+    asks: Vec<Value>,
+    /// Who is asked now.
+    audiences: Audiences,
+    /// Runs whose plan is asked about no more.
+    answered: Vec<Uuid>,
+    /// Runs that ask nothing more.
+    silent: Vec<Uuid>,
+    results: Vec<Value>,
+    messages: Vec<Message>,
 }
 
-impl Logged {
-    pub(super) async fn write(
-        &self,
-        connection: &impl ConnectionTrait,
-        deciding: &Deciding,
-        facts: &Facts,
-        (id, note): (Uuid, &Note),
-    ) -> Res<()> {
+impl Writes {
+    /// An entry of the decision log.
+    pub(super) fn log(&mut self, case: &Case, (id, note): (Uuid, &Note), plan: Hash, now: Micros) {
         let about = About {
-            organization: deciding.organization.0,
-            run: deciding.run.0,
-            plan_hash: facts.run.plan_hash.to_string(),
-            gate: self.gate.clone(),
+            organization: case.deciding.organization.0,
+            run: case.deciding.run.0,
+            plan_hash: plan.to_string(),
+            gate: case.terms.gate.clone(),
         };
-        let actor = deciding.decision.actor();
-        log::write(connection, id, about, actor, note, self.now).await
+        let actor = case.deciding.decision.actor();
+        self.log.extend(log::values(id, about, actor, note, now));
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(self, connection: &impl ConnectionTrait) -> Res<()> {
+        for list in lists(&self.ended, 1) {
+            let sql = format!("DELETE FROM live_runs WHERE run_id IN ({})", list.places);
+            execute(connection, sql, list.ids).await?;
+        }
+        UPDATE_LIVE.run(connection, self.live).await?;
+        UPDATE_RUNS.run(connection, self.runs).await?;
+        log::INSERT.run(connection, self.log).await?;
+        asks::UPSERT_VOTES.run(connection, self.votes).await?;
+        asks::name(connection, &self.audiences).await?;
+        asks::UPDATE.run(connection, self.asks).await?;
+        asks::drop(connection, &self.answered, false).await?;
+        asks::drop(connection, &self.silent, true).await?;
+        UPSERT_RESULTS.run(connection, self.results).await?;
+        outbox::insert(connection, &self.messages).await
+    }
+
+    fn run(&mut self, run: RunId, change: &Change) {
+        let after = &change.run;
+        self.runs.extend([
+            run.0.into(),
+            after.status.as_str().into(),
+            after.approval_status.map(|status| status.as_str()).into(),
+            after.approved_hash.map(|hash| hash.to_string()).into(),
+            small(after.round),
+            time(after.end_time),
+            after.reason.as_ref().map(ToString::to_string).into(),
+        ]);
+    }
+
+    fn live(&mut self, after: &LiveRun) {
+        self.live.extend([
+            after.run.0.into(),
+            after.phase.as_str().into(),
+            after.intent.map(row::intent_word).into(),
+            after.inbox_seq.into(),
+            time(after.wake_at),
+            time(after.ready_at),
+            time(after.deadline_at),
+            after.approved_hash.map(|hash| hash.to_string()).into(),
+        ]);
+    }
+
+    fn vote(&mut self, case: &Case, plan: Hash, change: &Change, now: Micros) {
+        if let (Some(vote), Some(actor)) = (&change.vote, case.deciding.decision.actor()) {
+            let said = Said {
+                id: case.ids.vote,
+                plan_hash: plan.to_string(),
+                comment: change.note.comment.as_deref(),
+                way: actor.way,
+                at: now.0,
+            };
+            let on = (case.deciding.run, case.deciding.decision.subject());
+            self.votes.extend(asks::vote_values(on, vote, said));
+        }
+    }
+
+    fn ask(&mut self, case: &Case, facts: &Facts, change: &Change, policy: Option<&Policy>) {
+        let run = case.deciding.run;
+        match (&change.ask, policy) {
+            // A vote among several changes nothing about what is asked.
+            (AskChange::Write(ask), Some(_)) if facts.ask.as_ref() == Some(ask) => {}
+            (AskChange::Write(ask), Some(policy)) => {
+                let (values, audience) = asks::update_values(run, ask, policy);
+                self.asks.extend(values);
+                let organization = case.deciding.organization;
+                self.audiences
+                    .extend(audience.map(|asked| ((organization, asked.hash()), asked)));
+            }
+            (AskChange::Write(_) | AskChange::Keep | AskChange::Anew, _) => {}
+            (AskChange::Drop, _) => {
+                let live = change.live.as_ref();
+                match live.is_none_or(|live| live.phase == Phase::Closing) {
+                    true => self.silent.push(run.0),
+                    false => self.answered.push(run.0),
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, case: &Case, epoch: i64, kinds: &[&str], now: Micros) -> Vec<Message> {
+        let (organization, run) = (case.deciding.organization, case.deciding.run);
+        let message = |kind: &&str| outbox::message(kind, organization, run, epoch, now);
+        let mut messages: Vec<Message> = kinds.iter().map(message).collect();
+        if let Some(first) = messages.first_mut() {
+            first.id = case.ids.message;
+        }
+        self.messages.extend(messages.iter().cloned());
+        messages
     }
 }
 
-/// Writes `change`; what the decision did.
+/// Gathers what `change` writes; what the decision did. A new round and a new plan are written at once.
 pub(super) async fn apply(
     connection: &impl ConnectionTrait,
-    deciding: &Deciding,
+    case: &Case,
     facts: &Facts,
     change: Change,
-    logged: Logged,
+    (now, writes): (Micros, &mut Writes),
 ) -> Res<Decided> {
-    let run = deciding.run;
-    let (ids, now) = (logged.ids, logged.now);
-    if !write_live(connection, run, facts.live.as_ref(), change.live.as_ref()).await? {
-        // Another retry put its row in first: maybe an earlier try of this one.
-        let read = read(connection, deciding, ids).await?;
-        if read.is_some_and(|read| read.landed) {
-            return landed(connection, change.live, ids).await;
+    let run = case.deciding.run;
+    match (&facts.live, &change.live) {
+        (before, after) if before == after => {}
+        (_, None) => writes.ended.push(run.0),
+        (None, Some(after)) => {
+            if INSERT_LIVE.run(connection, live_values(after)).await? != 1 {
+                return overtaken(connection, case, change.live).await;
+            }
         }
-        return Ok(Decided::Refused(Refused::Conflict(
-            "The flow run has not ended yet".to_owned(),
-        )));
+        (Some(_), Some(after)) => writes.live(after),
     }
     if change.touches_run(facts) {
-        write_run(connection, run, &change).await?;
+        writes.run(run, &change);
     }
-    if let Decision::Resubmit { plan, .. } = &deciding.decision {
+    if let Decision::Resubmit { plan, .. } = &case.deciding.decision {
         replan(connection, facts, &change, plan, now).await?;
     }
-    let entry = (ids.decision, &change.note);
-    logged.write(connection, deciding, facts, entry).await?;
-    if let (Some(vote), Some(actor)) = (&change.vote, deciding.decision.actor()) {
-        let said = Said {
-            id: ids.vote,
-            plan_hash: facts.run.plan_hash.to_string(),
-            comment: change.note.comment.as_deref(),
-            way: actor.way,
-            at: now.0,
-        };
-        let subject = deciding.decision.subject();
-        asks::write_vote(connection, (run, subject), vote, said).await?;
-    }
-    match (&change.ask, &facts.policy) {
-        // A vote among several changes nothing about what is asked.
-        (AskChange::Write(ask), Some(_)) if facts.ask.as_ref() == Some(ask) => {}
-        (AskChange::Write(ask), Some(policy)) => {
-            asks::write(connection, (run, deciding.organization), ask, policy).await?;
-        }
-        (AskChange::Write(_) | AskChange::Keep, _) => {}
-        (AskChange::Anew, _) => {}
-        (AskChange::Drop, _) => {
-            let over = change
-                .live
-                .as_ref()
-                .is_none_or(|live| live.phase == Phase::Closing);
-            asks::drop(connection, run, over).await?;
-        }
-    }
+    let plan = facts.run.plan_hash;
+    writes.log(case, (case.ids.decision, &change.note), plan, now);
+    writes.vote(case, plan, &change, now);
+    writes.ask(case, facts, &change, facts.policy.as_deref());
     if change.new_round {
         open_round(connection, run, facts.run.round).await?;
     }
     if let Some(body) = &change.body {
-        ending::write_result(connection, run, deciding.organization, body, now).await?;
+        let values = ending::result(run, case.deciding.organization, body, now);
+        writes.results.extend(values);
     }
-    let epoch = facts
-        .live
-        .as_ref()
-        .map_or(facts.run.epoch, |live| live.epoch);
-    let message = |kind: &&str| outbox::message(kind, deciding.organization, run, epoch, now);
-    let mut messages: Vec<Message> = change.events.iter().map(message).collect();
-    if let Some(first) = messages.first_mut() {
-        first.id = ids.message;
-    }
-    outbox::insert(connection, &messages).await?;
-    let poke = change
-        .live
-        .as_ref()
-        .and_then(|live| live.owner)
-        .filter(|_| change.poke);
+    let live = facts.live.as_ref();
+    let epoch = live.map_or(facts.run.epoch, |live| live.epoch);
+    let outbox = writes.tell(case, epoch, &change.events, now);
+    let owner = change.live.as_ref().and_then(|live| live.owner);
     Ok(Decided::Done {
+        poke: owner.filter(|_| change.poke),
         live: change.live.map(Box::new),
-        outbox: messages,
-        poke,
+        outbox,
     })
 }
 
-/// Whether the live row is now as it should be; false only if another one took its place.
-async fn write_live(
+/// Another retry put its row in first: maybe an earlier try of this one.
+async fn overtaken(
     connection: &impl ConnectionTrait,
-    run: RunId,
-    before: Option<&LiveRun>,
-    after: Option<&LiveRun>,
-) -> Res<bool> {
-    match (before, after) {
-        (before, after) if before == after => {}
-        (_, None) => {
-            let sql = "DELETE FROM live_runs WHERE run_id = $1";
-            execute(connection, sql, [run.0.into()]).await?;
-        }
-        (None, Some(after)) => {
-            return Ok(INSERT_LIVE.run(connection, live_values(after)).await? == 1);
-        }
-        (Some(_), Some(after)) => {
-            let sql = "UPDATE live_runs SET phase = $1, intent = $2, inbox_seq = $3, wake_at = $4, \
-                 ready_at = $5, deadline_at = $6, approved_hash = $7 WHERE run_id = $8";
-            let values: [Value; 8] = [
-                after.phase.as_str().into(),
-                after.intent.map(row::intent_word).into(),
-                after.inbox_seq.into(),
-                time(after.wake_at),
-                time(after.ready_at),
-                time(after.deadline_at),
-                after.approved_hash.map(|hash| hash.to_string()).into(),
-                run.0.into(),
-            ];
-            execute(connection, sql, values).await?;
-        }
+    case: &Case,
+    live: Option<LiveRun>,
+) -> Res<Decided> {
+    let read = read(connection, std::slice::from_ref(case)).await?;
+    if read.values().any(|read| read.landed) {
+        return landed(connection, live, case.ids).await;
     }
-    Ok(true)
-}
-
-async fn write_run(connection: &impl ConnectionTrait, run: RunId, change: &Change) -> Res<()> {
-    let after = &change.run;
-    let sql = "UPDATE flow_runs SET status = $1, approval_status = $2, approved_hash = $3, round = $4, \
-         end_time = $5, reason = $6 WHERE id = $7";
-    let values: [Value; 7] = [
-        after.status.as_str().into(),
-        after.approval_status.map(|status| status.as_str()).into(),
-        after.approved_hash.map(|hash| hash.to_string()).into(),
-        small(after.round),
-        time(after.end_time),
-        after.reason.as_ref().map(ToString::to_string).into(),
-        run.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
+    Ok(Decided::Refused(Refused::Conflict(
+        "The flow run has not ended yet".to_owned(),
+    )))
 }
 
 /// A new round: what did not complete makes way and is tried again, what was skipped is decided anew.

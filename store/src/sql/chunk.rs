@@ -3,31 +3,45 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Value};
 
-use super::execute;
+use super::{FOR_UPDATE, all, execute};
 use crate::Res;
 
 /// Rows per statement, largest first: any number of rows is a sum of few of them.
 const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// An INSERT of any number of rows.
-pub(super) struct Insert {
-    /// Up to and with `VALUES`.
-    head: &'static str,
+/// Stands for the clock in a statement.
+pub(super) const CLOCK: &str = "{clock}";
+/// Stands for the lock at the end of a statement.
+pub(super) const LOCKED: &str = "{locked}";
+
+/// A statement about any number of rows of values: it inserts them, or names them and goes by them.
+pub(super) struct Rows {
+    /// Up to and with `VALUES`. [`CLOCK`] in it is the database's clock, or null where it is this machine's.
+    head: [&'static str; 5],
     /// Columns of a row.
     columns: usize,
-    /// What follows the rows.
+    /// What follows the rows. [`LOCKED`] in it takes the rows that are found for this transaction.
     tail: &'static str,
     sqlite: [OnceLock<String>; SIZES.len()],
     postgres: [OnceLock<String>; SIZES.len()],
 }
 
-impl Insert {
-    pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Insert {
+impl Rows {
+    pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Rows {
+        Rows::joined([head, "", "", "", ""], columns, tail)
+    }
+
+    /// One whose head has parts.
+    pub(super) const fn joined(
+        head: [&'static str; 5],
+        columns: usize,
+        tail: &'static str,
+    ) -> Rows {
         let sqlite = [const { OnceLock::new() }; SIZES.len()];
         let postgres = [const { OnceLock::new() }; SIZES.len()];
-        Insert {
+        Rows {
             head,
             columns,
             tail,
@@ -36,38 +50,64 @@ impl Insert {
         }
     }
 
-    /// Inserts the rows whose values follow one another in `values`; how many were written.
+    /// Writes the rows whose values follow one another in `values`; how many were written.
     pub(super) async fn run(
         &self,
         connection: &impl ConnectionTrait,
         values: Vec<Value>,
     ) -> Res<u64> {
         let mut written = 0;
-        let mut left = values.len() / self.columns;
-        let mut values = values.into_iter();
-        let numbered = connection.get_database_backend() == DatabaseBackend::Postgres;
+        for (sql, values) in self.statements(connection.get_database_backend(), values) {
+            written += execute(connection, sql, values).await?.rows_affected();
+        }
+        Ok(written)
+    }
+
+    /// What is found by the rows whose values follow one another in `values`.
+    pub(super) async fn find(
+        &self,
+        connection: &impl ConnectionTrait,
+        values: Vec<Value>,
+    ) -> Res<Vec<QueryResult>> {
+        let mut found = Vec::new();
+        for (sql, values) in self.statements(connection.get_database_backend(), values) {
+            found.extend(all(connection, sql, values).await?);
+        }
+        Ok(found)
+    }
+
+    /// The statements it takes, in the order of the rows, each with its values.
+    fn statements(
+        &self,
+        backend: DatabaseBackend,
+        values: Vec<Value>,
+    ) -> impl Iterator<Item = (&str, Vec<Value>)> {
+        let numbered = backend == DatabaseBackend::Postgres;
         let texts = if numbered {
             &self.postgres
         } else {
             &self.sqlite
         };
-        for (size, text) in SIZES.into_iter().zip(texts) {
-            while left >= size {
-                left -= size;
-                let sql = text.get_or_init(|| self.text(size, numbered));
-                let values = values.by_ref().take(size * self.columns);
-                written += execute(connection, sql.as_str(), values)
-                    .await?
-                    .rows_affected();
-            }
-        }
-        Ok(written)
+        let mut left = values.len() / self.columns;
+        let mut values = values.into_iter();
+        std::iter::from_fn(move || {
+            let at = SIZES.iter().position(|size| *size <= left)?;
+            left -= SIZES[at];
+            let sql = texts[at].get_or_init(|| self.text(SIZES[at], numbered));
+            let values = values.by_ref().take(SIZES[at] * self.columns);
+            Some((sql.as_str(), values.collect()))
+        })
     }
 
     /// The statement for so many rows. Places are numbered for Postgres; SQLite would search all of them
     /// for each number, so there they have none.
     fn text(&self, rows: usize, numbered: bool) -> String {
-        let mut sql = format!("{} ", self.head);
+        let (clock, locked) = match numbered {
+            true => (crate::db::POSTGRES_CLOCK, FOR_UPDATE),
+            false => ("NULL", ""),
+        };
+        let mut sql = self.head.concat().replace(CLOCK, clock);
+        sql.push(' ');
         for row in 0..rows {
             sql.push_str(if row == 0 { "(" } else { ", (" });
             for column in 1..=self.columns {
@@ -81,7 +121,7 @@ impl Insert {
             sql.push(')');
         }
         sql.push(' ');
-        sql.push_str(self.tail);
+        sql.push_str(&self.tail.replace(LOCKED, locked));
         sql
     }
 }
@@ -138,7 +178,7 @@ mod tests {
 
     #[test]
     fn rows_have_their_places_one_after_the_other() {
-        let insert = Insert::new("INSERT INTO t (a, b) VALUES", 2, "ON CONFLICT DO NOTHING");
+        let insert = Rows::new("INSERT INTO t (a, b) VALUES", 2, "ON CONFLICT DO NOTHING");
         assert_eq!(
             insert.text(2, true),
             "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING"

@@ -1,166 +1,141 @@
-//! Decisions of others: the lock, then what it depends on in statements of their own (in READ COMMITTED
-//! only the locked row is read again after a wait), then the engine's answer, then the writes.
+//! Decisions of others, one or a thousand at once: the locks, then what they depend on in statements of their own
+//! (in READ COMMITTED only the locked row is read again after a wait), then the engine's answers, then the writes.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use neena_engine::Micros;
-use neena_engine::approval::{Ask, Origin, Policy, Roles, Subject};
-use neena_engine::ids::FlowId;
-use neena_engine::plan::{PLAN_V, Plan};
-use neena_engine::run::{self, Decision, Facts, Final, LiveRun, Note, Phase, Refused, Vote};
-use sea_orm::ConnectionTrait;
+use neena_engine::approval::{Ask, Roles};
+use neena_engine::ids::{FlowId, OrganizationId, RunId};
+use neena_engine::plan::Plan;
+use neena_engine::run::{self, Facts, Final, LiveRun, Note, Phase, Refused, Vote};
+use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::asks::{ASK, VOTE, ask, place, vote};
-use super::change::{Logged, apply};
+use super::case::{Case, Ids, Terms};
+use super::change::{Writes, apply};
+use super::chunk::Rows;
 use super::row::{LIVE, Reader, live};
-use super::{SqlStore, all, for_update, one, outbox, roles};
-use crate::{Decided, Deciding, Res, Store};
+use super::{outbox, roles};
+use crate::{Decided, Deciding, Res};
 
-/// Decides within the caller's transaction, about a run whose plan is at hand: making a run and approving it
-/// is one unit of work. The messages and the poke are to be passed on after its commit.
-pub async fn decide_within(
+/// Takes the live rows in the order of their ids, as everybody does who takes more than one.
+static LOCK: Rows = Rows::joined(
+    ["SELECT ", LIVE, " FROM (VALUES", "", ""],
+    2,
+    ") AS v CROSS JOIN live_runs WHERE run_id = v.column1 AND organization_id = v.column2 \
+     ORDER BY run_id{locked}",
+);
+
+/// With a planted bug they are not locked.
+#[cfg(feature = "failpoints")]
+static LOOK: Rows = Rows::joined(
+    ["SELECT ", LIVE, " FROM (VALUES", "", ""],
+    2,
+    ") AS v CROSS JOIN live_runs WHERE run_id = v.column1 AND organization_id = v.column2",
+);
+
+/// What decisions depend on beside the live rows.
+static READ: Rows = Rows::joined(
+    [
+        "SELECT {clock}, f.id, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, \
+         f.epoch, f.round, d.id, ",
+        ASK,
+        ", ",
+        VOTE,
+        " FROM (VALUES",
+    ],
+    5,
+    ") AS v CROSS JOIN flow_runs f LEFT JOIN decisions d ON d.id = v.column5 \
+       LEFT JOIN asks s ON s.run_id = f.id AND s.idx = v.column3 AND s.item = v.column4 \
+       LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = v.column3 AND a.item = v.column4 \
+         AND a.plan_hash = f.plan_hash \
+     WHERE f.id = v.column1 AND f.organization_id = v.column2 ORDER BY a.at, a.id",
+);
+
+/// Decides within the caller's transaction, about runs whose plans are at hand: making runs and approving them is
+/// one unit of work. What became of each, in order; the messages and the pokes are to be passed on after its commit.
+pub async fn decide_all_within(
     connection: &impl ConnectionTrait,
-    deciding: Deciding,
-    plan: &Plan,
-) -> Res<Decided> {
-    let terms = Terms::of(plan, deciding.decision.subject());
-    decide(connection, deciding, terms, Ids::new()).await
+    all: Vec<(Deciding, Arc<Plan>)>,
+) -> Res<Vec<Decided>> {
+    let cases = all
+        .into_iter()
+        .map(|(deciding, plan)| Case::of(deciding, &plan));
+    decide(connection, cases.collect()).await
 }
 
-/// The ids of what a decision writes, made before its first try. A second try of the same decision knows
-/// the first by them.
-#[derive(Clone, Copy)]
-pub(super) struct Ids {
-    /// Its entry in the decision log.
-    pub(super) decision: Uuid,
-    /// The entry that it was refused: an earlier try may have been, and this one not.
-    pub(super) refusal: Uuid,
-    pub(super) vote: Uuid,
-    pub(super) message: Uuid,
-}
-
-impl Ids {
-    pub(super) fn new() -> Ids {
-        Ids {
-            decision: Uuid::now_v7(),
-            refusal: Uuid::now_v7(),
-            vote: Uuid::now_v7(),
-            message: Uuid::now_v7(),
-        }
-    }
-}
-
-/// What the plan says about deciding.
-#[derive(Clone)]
-pub(super) struct Terms {
-    /// Of what is decided about; none where the plan has no such gate, or where it plays no part.
-    policy: Option<Arc<Policy>>,
-    origin: Option<Arc<Origin>>,
-    /// The key of the gate.
-    gate: Option<String>,
-    timeout: Option<Duration>,
-    plan_v: u32,
-}
-
-impl Terms {
-    fn of(plan: &Plan, subject: Subject) -> Terms {
-        let (policy, gate) = match subject {
-            Subject::Run => (Some(&plan.head.policy), None),
-            Subject::Gate(key) => {
-                let position = plan.graph.position(key.index);
-                let gate =
-                    position.and_then(|position| plan.graph.operation(position).approval.as_ref());
-                (
-                    gate.map(|gate| &gate.policy),
-                    position.map(|position| plan.graph.key(position)),
-                )
-            }
-        };
-        Terms {
-            policy: policy.cloned().map(Arc::new),
-            origin: Some(Arc::new(plan.head.origin())),
-            gate,
-            timeout: plan.graph.body().timeout_ms.map(Duration::from_millis),
-            plan_v: plan.head.v,
-        }
-    }
-}
-
-/// Reads the terms where the decision depends on them; none if there is no such run. A plan never
-/// changes, so this needs no lock.
-pub(super) async fn terms(store: &SqlStore, deciding: &Deciding) -> Res<Option<Terms>> {
-    if matches!(deciding.decision, Decision::Cancel { .. }) {
-        return Ok(Some(Terms {
-            policy: None,
-            origin: None,
-            gate: None,
-            timeout: None,
-            plan_v: PLAN_V,
-        }));
-    }
-    let sql = "SELECT 1 FROM flow_runs WHERE id = $1 AND organization_id = $2";
-    let values = [deciding.run.0.into(), deciding.organization.0.into()];
-    if one(store.db().reader(), sql, values).await?.is_none() {
-        return Ok(None);
-    }
-    let plan = store.plan(deciding.run).await?;
-    Ok(Some(Terms::of(&plan, deciding.decision.subject())))
-}
-
+/// Carries all of them out as if one came after the other; what became of each, in order.
 pub(super) async fn decide(
     connection: &impl ConnectionTrait,
-    deciding: Deciding,
-    terms: Terms,
-    ids: Ids,
-) -> Res<Decided> {
-    let live = lock(connection, &deciding).await?;
-    let Some(read) = read(connection, &deciding, ids).await? else {
-        return Ok(Decided::NotFound);
-    };
-    if read.landed {
-        return landed(connection, live, ids).await;
-    }
-    let Read {
-        run,
-        flow,
-        ask,
-        votes,
-        now,
-        ..
-    } = read;
-    let roles = match (deciding.decision.actor(), &terms.policy) {
-        (Some(actor), Some(policy)) => {
-            roles::of(connection, deciding.organization, &actor.email, policy, now).await?
+    cases: Vec<Case>,
+) -> Res<Vec<Decided>> {
+    let mut decided: Vec<Decided> = cases.iter().map(|_| Decided::NotFound).collect();
+    let mut left: Vec<(usize, Case)> = cases.into_iter().enumerate().collect();
+    while !left.is_empty() {
+        // A run that is named twice is decided about twice: the second finds what the first has written.
+        let mut runs = HashSet::with_capacity(left.len());
+        let first = |(_, case): &(usize, Case)| runs.insert(case.deciding.run);
+        let (cases, later): (Vec<_>, Vec<_>) = left.into_iter().partition(first);
+        let (places, cases): (Vec<usize>, Vec<Case>) = cases.into_iter().unzip();
+        for (place, one) in places.into_iter().zip(wave(connection, cases).await?) {
+            decided[place] = one;
         }
-        _ => Roles::default(),
-    };
-    let fresh = fresh(&deciding, &run, flow, &terms);
+        left = later;
+    }
+    Ok(decided)
+}
+
+/// Decides about runs that are all different.
+async fn wave(connection: &impl ConnectionTrait, cases: Vec<Case>) -> Res<Vec<Decided>> {
+    let mut live = lock(connection, &cases).await?;
+    let mut read = read(connection, &cases).await?;
+    let mut people = People::default();
+    let mut writes = Writes::default();
+    let mut decided = Vec::with_capacity(cases.len());
+    for case in cases {
+        let run = case.deciding.run;
+        let live = live.remove(&run);
+        decided.push(match read.remove(&run) {
+            None => Decided::NotFound,
+            Some(read) if read.landed => landed(connection, live, case.ids).await?,
+            Some(read) => {
+                let roles = people.roles(connection, &case, read.now).await?;
+                answer(connection, case, (live, read, roles), &mut writes).await?
+            }
+        });
+    }
+    writes.write(connection).await?;
+    Ok(decided)
+}
+
+/// The engine's answer, and what is to be written of it.
+async fn answer(
+    connection: &impl ConnectionTrait,
+    case: Case,
+    (live, read, roles): (Option<LiveRun>, Read, Roles),
+    writes: &mut Writes,
+) -> Res<Decided> {
+    let now = read.now;
     let facts = Facts {
+        fresh: fresh(&case.deciding, &read.run, read.flow, &case.terms),
         live,
-        run,
-        ask,
-        votes,
-        policy: terms.policy,
-        origin: terms.origin,
+        run: read.run,
+        ask: read.ask,
+        votes: read.votes,
+        policy: case.terms.policy.clone(),
+        origin: case.terms.origin.clone(),
         roles,
-        code_current: deciding.code_current,
-        timeout: terms.timeout,
-        fresh,
+        code_current: case.deciding.code_current,
+        timeout: case.terms.timeout,
     };
-    let logged = Logged {
-        ids,
-        gate: terms.gate,
-        now,
-    };
-    match run::decide(&facts, &deciding.decision, now) {
-        Ok(change) => apply(connection, &deciding, &facts, change, logged).await,
+    match run::decide(&facts, &case.deciding.decision, now) {
+        Ok(change) => apply(connection, &case, &facts, change, (now, writes)).await,
         Err(Refused::AlreadySo) => Ok(Decided::AlreadySo),
         Err(refused) => {
-            if let Some(note) = Note::refused(&facts, &deciding.decision, &refused) {
-                let entry = (ids.refusal, &note);
-                logged.write(connection, &deciding, &facts, entry).await?;
+            if let Some(note) = Note::refused(&facts, &case.deciding.decision, &refused) {
+                writes.log(&case, (case.ids.refusal, &note), facts.run.plan_hash, now);
             }
             Ok(Decided::Refused(refused))
         }
@@ -184,23 +159,27 @@ pub(super) async fn landed(
     })
 }
 
-async fn lock(connection: &impl ConnectionTrait, deciding: &Deciding) -> Res<Option<LiveRun>> {
-    let sql = format!(
-        "SELECT {LIVE} FROM live_runs WHERE run_id = $1 AND organization_id = $2{}",
-        row_lock(connection)
-    );
-    let values = [deciding.run.0.into(), deciding.organization.0.into()];
-    one(connection, sql, values)
-        .await?
-        .as_ref()
-        .map(live)
-        .transpose()
+async fn lock(connection: &impl ConnectionTrait, cases: &[Case]) -> Res<HashMap<RunId, LiveRun>> {
+    let mut runs: Vec<(Uuid, Uuid)> = cases
+        .iter()
+        .map(|case| (case.deciding.run.0, case.deciding.organization.0))
+        .collect();
+    runs.sort_unstable();
+    let values = runs
+        .into_iter()
+        .flat_map(|(run, organization)| [Value::from(run), organization.into()]);
+    let rows = locking().find(connection, values.collect()).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let live = live(&row)?;
+        found.insert(live.run, live);
+    }
+    Ok(found)
 }
 
-/// How the live row is locked; with a planted bug it is not.
-fn row_lock(connection: &impl ConnectionTrait) -> &'static str {
-    fail::fail_point!("decide.unlocked", |_| "");
-    for_update(connection)
+fn locking() -> &'static Rows {
+    fail::fail_point!("decide.unlocked", |_| &LOOK);
+    &LOCK
 }
 
 /// What a decision depends on beside the live row.
@@ -215,38 +194,32 @@ pub(super) struct Read {
     now: Micros,
 }
 
-/// Reads all of it in one statement; none if there is no such run.
+/// Reads all of it, of those runs that are there.
 pub(super) async fn read(
     connection: &impl ConnectionTrait,
-    deciding: &Deciding,
-    ids: Ids,
-) -> Res<Option<Read>> {
-    let sql = format!(
-        "SELECT {}, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, f.epoch, \
-           f.round, d.id, {ASK}, {VOTE} \
-         FROM flow_runs f LEFT JOIN decisions d ON d.id = $5 \
-           LEFT JOIN asks s ON s.run_id = f.id AND s.idx = $3 AND s.item = $4 \
-           LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = $3 AND a.item = $4 AND a.plan_hash = f.plan_hash \
-         WHERE f.id = $1 AND f.organization_id = $2 ORDER BY a.at, a.id",
-        crate::db::clock(connection),
-    );
-    let (index, item) = place(deciding.decision.subject());
-    let values = [
-        deciding.run.0.into(),
-        deciding.organization.0.into(),
-        index.into(),
-        item.into(),
-        ids.decision.into(),
-    ];
-    let mut read: Option<Read> = None;
-    for row in all(connection, sql, values).await? {
+    cases: &[Case],
+) -> Res<HashMap<RunId, Read>> {
+    let mut values: Vec<Value> = Vec::with_capacity(cases.len() * 5);
+    for case in cases {
+        let (index, item) = place(case.deciding.decision.subject());
+        values.extend([
+            case.deciding.run.0.into(),
+            case.deciding.organization.0.into(),
+            index.into(),
+            item.into(),
+            case.ids.decision.into(),
+        ]);
+    }
+    let mut found: HashMap<RunId, Read> = HashMap::with_capacity(cases.len());
+    for row in READ.find(connection, values).await? {
         let mut row = Reader::new(&row);
         let now = match row.time()? {
             Some(now) => now,
             None => crate::db::now(connection).await?,
         };
+        let run: RunId = row.id()?;
         let flow = row.id()?;
-        let run = Final {
+        let state = Final {
             status: row.word()?,
             approval_status: row.maybe_word()?,
             plan_hash: row.word()?,
@@ -257,18 +230,46 @@ pub(super) async fn read(
         let landed = row.maybe_id::<Uuid>()?.is_some();
         let ask = ask(&mut row)?;
         let vote = vote(&mut row)?;
-        read.get_or_insert_with(|| Read {
-            run,
+        let read = found.entry(run).or_insert_with(|| Read {
+            run: state,
             flow,
             landed,
             ask,
             votes: Vec::new(),
             now,
-        })
-        .votes
-        .extend(vote);
+        });
+        read.votes.extend(vote);
     }
-    Ok(read)
+    Ok(found)
+}
+
+/// What those who decide are in their organizations, each read once.
+#[derive(Default)]
+struct People(HashMap<(OrganizationId, String), Roles>);
+
+impl People {
+    async fn roles(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        case: &Case,
+        now: Micros,
+    ) -> Res<Roles> {
+        let (Some(actor), Some(policy)) = (case.deciding.decision.actor(), &case.terms.policy)
+        else {
+            return Ok(Roles::default());
+        };
+        if !roles::play_a_part(policy) {
+            return Ok(Roles::default());
+        }
+        let organization = case.deciding.organization;
+        let key = (organization, actor.email.clone());
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let roles = roles::roles(connection, organization, &actor.email, now).await?;
+        self.0.insert(key, roles.clone());
+        Ok(roles)
+    }
 }
 
 /// The live row a retry starts from.

@@ -8,12 +8,13 @@ use neena_engine::run::{LiveRun, RunStatus};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::chunk::{Insert, lists};
+use super::chunk::{Rows, lists};
 use super::{execute, outbox};
 use crate::effect::{Effect, effect};
 use crate::{Entry, Message, Res};
 
-static UPSERT_RESULTS: Insert = Insert::new(
+/// Writes the results of runs.
+pub(super) static UPSERT_RESULTS: Rows = Rows::new(
     "INSERT INTO flow_results (run_id, id, organization_id, body, created_at) VALUES",
     5,
     "ON CONFLICT (run_id) DO UPDATE SET id = excluded.id, body = excluded.body, \
@@ -89,21 +90,13 @@ pub(super) async fn end_all(
     Ok(messages)
 }
 
-/// Writes the result of a run that ended by a decision.
-pub(super) async fn write_result(
-    connection: &impl ConnectionTrait,
+/// The values of the result of a run.
+pub(super) fn result(
     run: RunId,
     organization: OrganizationId,
     body: &Arc<str>,
     now: Micros,
-) -> Res<()> {
-    UPSERT_RESULTS
-        .run(connection, result(run, organization, body, now).into())
-        .await?;
-    Ok(())
-}
-
-fn result(run: RunId, organization: OrganizationId, body: &Arc<str>, now: Micros) -> [Value; 5] {
+) -> [Value; 5] {
     let id = Uuid::now_v7();
     [
         run.0.into(),

@@ -3,12 +3,19 @@
 use neena_engine::Micros;
 use neena_engine::approval::Subject;
 use neena_engine::run::{Actor, Note};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 use uuid::Uuid;
 
 use super::asks::place;
-use super::execute;
-use crate::Res;
+use super::chunk::Rows;
+
+/// Adds entries, but for those that an earlier try of the same decision has added.
+pub(super) static INSERT: Rows = Rows::new(
+    "INSERT INTO decisions (id, organization_id, run_id, idx, item, gate, what, actor, actor_email, \
+     stands_in_for, way, plan_hash, stage, comment, result, at) VALUES",
+    16,
+    "ON CONFLICT (id) DO NOTHING",
+);
 
 /// What an entry is about.
 pub(super) struct About {
@@ -19,24 +26,19 @@ pub(super) struct About {
     pub(super) gate: Option<String>,
 }
 
-/// Adds an entry, unless an earlier try of the same decision has. `actor`: who decided; none: time did.
-pub(super) async fn write(
-    connection: &impl ConnectionTrait,
+/// The values of an entry. `actor`: who decided; none: time did.
+pub(super) fn values(
     id: Uuid,
     about: About,
     actor: Option<&Actor>,
     note: &Note,
     now: Micros,
-) -> Res<()> {
-    let sql = "INSERT INTO decisions (id, organization_id, run_id, idx, item, gate, what, actor, actor_email, \
-           stands_in_for, way, plan_hash, stage, comment, result, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
-         ON CONFLICT (id) DO NOTHING";
+) -> [Value; 16] {
     let place = match note.subject {
         Subject::Run => None,
         gate => Some(place(gate)),
     };
-    let values: [Value; 16] = [
+    [
         id.into(),
         about.organization.into(),
         about.run.into(),
@@ -53,7 +55,5 @@ pub(super) async fn write(
         note.comment.clone().into(),
         note.result.clone().into(),
         now.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
+    ]
 }

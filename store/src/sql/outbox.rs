@@ -8,13 +8,13 @@ use neena_engine::ids::{OrganizationId, RunId};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
 
-use super::chunk::{Insert, lists};
+use super::chunk::{Rows, lists};
 use super::row::Reader;
 use super::{all, execute, one, skip_locked};
 use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
 use crate::{Message, Res};
 
-static INSERT: Insert = Insert::new(
+static INSERT: Rows = Rows::new(
     "INSERT INTO outbox (id, kind, required, organization_id, run_id, epoch, at, try_after, tries) VALUES",
     9,
     "",

@@ -1,5 +1,6 @@
 //! What a new owner reads: the plan, verified, and what is recorded of the run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use moka::sync::Cache;
@@ -7,8 +8,10 @@ use neena_engine::Hash;
 use neena_engine::ids::RunId;
 use neena_engine::plan::{Graph, Head, Plan, PlanError};
 use neena_engine::run::History;
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
+use super::chunk::lists;
 use super::row::{Reader, TASK, task};
 use super::{all, asks, one};
 use crate::{Res, StoreError};
@@ -30,7 +33,30 @@ pub(super) async fn plan(
          JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash WHERE f.id = $1";
     let row = one(connection, sql, [run.0.into()]).await?;
     let row = row.ok_or_else(|| StoreError::Refused(format!("run {run} has no plan")))?;
-    verified(connection, graphs, &row).await
+    whole(connection, graphs, Reader::new(&row)).await
+}
+
+/// The plans of those of `runs` that are there, in few statements.
+pub(super) async fn plans(
+    connection: &impl ConnectionTrait,
+    graphs: &Cache<Hash, Arc<Graph>>,
+    runs: &[RunId],
+) -> Res<HashMap<RunId, Arc<Plan>>> {
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.0).collect();
+    let mut plans = HashMap::with_capacity(ids.len());
+    for list in lists(&ids, 1) {
+        let sql = format!(
+            "SELECT f.id, f.plan_hash, p.body FROM flow_runs f \
+             JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash WHERE f.id IN ({})",
+            list.places
+        );
+        for row in all(connection, sql, list.ids).await? {
+            let mut row = Reader::new(&row);
+            let run = row.id()?;
+            plans.insert(run, whole(connection, graphs, row).await?);
+        }
+    }
+    Ok(plans)
 }
 
 /// The plan under which a run that waits again has begun, which its present one took the place of.
@@ -44,18 +70,17 @@ pub(super) async fn former(
          JOIN run_plans p ON p.run_id = d.run_id AND p.hash = d.plan_hash \
          WHERE d.run_id = $1 AND d.what = 'resubmit' ORDER BY d.at DESC, d.id DESC LIMIT 1";
     match one(connection, sql, [run.0.into()]).await? {
-        Some(row) => verified(connection, graphs, &row).await.map(Some),
+        Some(row) => whole(connection, graphs, Reader::new(&row)).await.map(Some),
         None => Ok(None),
     }
 }
 
-/// The plan of a row that has its hash and its head.
-async fn verified(
+/// The plan whose hash and head are in the next columns.
+async fn whole(
     connection: &impl ConnectionTrait,
     graphs: &Cache<Hash, Arc<Graph>>,
-    row: &QueryResult,
+    mut row: Reader<'_>,
 ) -> Res<Arc<Plan>> {
-    let mut row = Reader::new(row);
     let hash: Hash = row.word()?;
     let head = Head::parse(&row.get::<String>()?, hash)?;
     let graph = match graphs.get(&head.graph) {

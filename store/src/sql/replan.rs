@@ -42,7 +42,7 @@ pub(super) async fn replan(
     let (AskChange::Anew, Some(origin)) = (&change.ask, &facts.origin) else {
         return Ok(());
     };
-    asks::drop(connection, run, false).await?;
+    asks::drop(connection, &[run.0], false).await?;
     let asked = Asked::new(Subject::Run, "", &plan.head.policy, origin, now);
-    asks::put(connection, (run, live.organization, live.flow), &[asked]).await
+    asks::put(connection, &[((run, live.organization, live.flow), &asked)]).await
 }

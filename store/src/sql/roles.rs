@@ -9,20 +9,11 @@ use super::all;
 use super::row::Reader;
 use crate::Res;
 
-/// The roles of `email`; nothing is read where `policy` names nobody.
-pub(super) async fn of(
-    connection: &impl ConnectionTrait,
-    organization: OrganizationId,
-    email: &str,
-    policy: &Policy,
-    now: Micros,
-) -> Res<Roles> {
+/// Whether it matters to `policy` what somebody is: where it names nobody, it does not.
+pub(super) fn play_a_part(policy: &Policy) -> bool {
     let stages = policy.stages.iter().map(|stage| &stage.approvers);
-    let audiences = || stages.clone().chain([&policy.escalate_to]);
-    if !audiences().any(|audience| !audience.users.is_empty() || !audience.groups.is_empty()) {
-        return Ok(Roles::default());
-    }
-    roles(connection, organization, email, now).await
+    let mut audiences = stages.chain([&policy.escalate_to]);
+    audiences.any(|audience| !audience.users.is_empty() || !audience.groups.is_empty())
 }
 
 /// All that somebody is in an organization: their groups, and whose places they may take at `now`.

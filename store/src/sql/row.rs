@@ -8,7 +8,7 @@ use neena_engine::{Json, Micros};
 use sea_orm::{QueryResult, TryGetable, Value};
 use uuid::Uuid;
 
-use super::chunk::Insert;
+use super::chunk::Rows;
 use crate::{Res, StoreError};
 
 /// Columns of `live_runs`, in the order [`live`] reads them.
@@ -16,7 +16,7 @@ pub(super) const LIVE: &str = "run_id, organization_id, flow_id, phase, intent, 
      inbox_seq, wake_at, ready_at, deadline_at, priority, plan_hash, approved_hash, plan_v";
 
 /// Inserts rows of `live_runs`; one that is there already stays as it is.
-pub(super) static INSERT_LIVE: Insert = Insert::new(
+pub(super) static INSERT_LIVE: Rows = Rows::new(
     "INSERT INTO live_runs (run_id, organization_id, flow_id, phase, intent, owner, claim, epoch, claims, \
      inbox_seq, wake_at, ready_at, deadline_at, priority, plan_hash, approved_hash, plan_v) VALUES",
     17,
@@ -24,7 +24,7 @@ pub(super) static INSERT_LIVE: Insert = Insert::new(
 );
 
 /// Upserts rows of `task_runs`: an outcome is written once, so only what is none yet is replaced.
-pub(super) static UPSERT_TASKS: Insert = Insert::new(
+pub(super) static UPSERT_TASKS: Rows = Rows::new(
     "INSERT INTO task_runs AS t (run_id, idx, item, id, status, epoch, attempt, attempts_before, start_time, \
      end_time, due_at, result, result_size, error, prep_answer) VALUES",
     15,

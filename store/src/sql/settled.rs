@@ -1,4 +1,4 @@
-//! A decision, until it is known what became of it. Whoever asked gets the answer of the try that was
+//! Decisions, until it is known what became of them. Whoever asked gets the answer of the try that was
 //! written, however many it took.
 
 use std::time::Duration;
@@ -6,27 +6,33 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::decide::{self, Ids, Terms};
+use super::case::Case;
+use super::decide;
 use crate::outlet::count_ends;
-use crate::{Db, Decided, Deciding, Res, StoreError};
+use crate::writer::Lane;
+use crate::{Db, Decided, Res, StoreError};
 
 /// Tries of a decision that others are in the way of.
 const TRIES: u32 = 5;
 /// How long the answer of a decision in doubt is looked for.
 const DOUBT: Duration = Duration::from_secs(15);
 
-pub(super) async fn decide(db: &Db, deciding: &Deciding, terms: Terms) -> Res<Decided> {
-    let ids = Ids::new();
+pub(super) async fn decide(db: &Db, cases: Vec<Case>) -> Res<Vec<Decided>> {
+    let Some(flow_run) = cases.first().map(|case| case.deciding.run) else {
+        return Ok(Vec::new());
+    };
     let start = Instant::now();
     let mut doubt = None;
     let mut tries = 0;
     loop {
         tries += 1;
-        let error = match once(db, deciding, terms.clone(), ids).await {
+        let error = match once(db, cases.clone()).await {
             Err(error) => error,
             Ok(decided) => {
-                if let Decided::Done { outbox, .. } = &decided {
-                    count_ends(outbox);
+                for one in &decided {
+                    if let Decided::Done { outbox, .. } = one {
+                        count_ends(outbox);
+                    }
                 }
                 return Ok(decided);
             }
@@ -44,17 +50,16 @@ pub(super) async fn decide(db: &Db, deciding: &Deciding, terms: Terms) -> Res<De
         if !again {
             return Err(doubt.unwrap_or(error));
         }
-        tracing::info!(%error, tries, flow_run = %deciding.run, "a decision is tried again");
+        tracing::info!(%error, tries, %flow_run, decisions = cases.len(), "a decision is tried again");
         tokio::time::sleep(pause(tries)).await;
     }
 }
 
-async fn once(db: &Db, deciding: &Deciding, terms: Terms, ids: Ids) -> Res<Decided> {
-    let deciding = deciding.clone();
+async fn once(db: &Db, cases: Vec<Case>) -> Res<Vec<Decided>> {
     let decided = db
-        .unit::<_, StoreError, _>(move |tx| {
+        .run::<_, StoreError, _>(Lane::Api, cases.len(), move |tx| {
             Box::pin(async move {
-                let decided = decide::decide(tx, deciding, terms, ids).await?;
+                let decided = decide::decide(tx, cases).await?;
                 fail::fail_point!("decide.before_commit", |what| Err(crate::failpoint::error(
                     what.as_deref(),
                     StoreError::Unavailable

@@ -1,40 +1,32 @@
-//! Making a run: the plan is built and hashed outside the transaction, then all is written in one.
-
-use std::sync::Arc;
+//! Making runs: a thousand in one call, one by itself, or one of a flow for a request.
 
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Datelike, Utc};
-use futures_util::FutureExt;
-use neena_engine::approval::Mode;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
-use neena_engine::plan::Plan;
-use neena_engine::run::{Beforehand, Decision, Say};
 use neena_engine::{Fault, Micros, loc};
 use neena_store::entities::flow_request;
-use neena_store::queries::standing::used_by;
-use neena_store::queries::{self, FlowVersion};
-use neena_store::{NewRun, insert_run};
+use neena_store::queries;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::making::{Made, Making, Place, gather};
 use super::plan::plan;
 use super::view::RunView;
 use crate::auth::Caller;
-use crate::deciding::decide_new;
 use crate::error::ApiError;
-use crate::extract::{Once, Pairs, Post, Query, QueryParameters, payload};
-use crate::routes::flow_requests::unknown;
-use crate::routes::standing_approvals::covering as standing;
+use crate::extract::{MOST_BYTES, Many, Once, Pairs, Post, Query, QueryParameters, payload};
+use crate::routes::flow_requests::NewFlowRequest;
 use crate::state::AppState;
 
 /// A new run.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct NewFlowRun {
-    flow: Uuid,
-    flow_request: Uuid,
+    pub(super) flow: Uuid,
+    /// Id of a request, or a new request.
+    pub(super) flow_request: RequestOf,
     /// `pending`, which is also the default.
     status: Option<String>,
     /// null, or `approved` by somebody who may approve.
@@ -48,7 +40,21 @@ pub(crate) struct NewFlowRun {
     triggered_by: Option<String>,
 }
 
+/// The request of a run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum RequestOf {
+    Stored(Uuid),
+    /// Stored along with the run.
+    New(Box<NewFlowRequest>),
+}
+
 payload!(NewFlowRun);
+
+/// New runs.
+type NewFlowRuns = Many<NewFlowRun>;
+
+payload!(NewFlowRuns, MOST_BYTES, |_| Vec::new());
 
 /// Which flow to run for which request.
 #[derive(Debug, utoipa::IntoParams)]
@@ -83,27 +89,30 @@ pub(crate) async fn create(
     caller: Caller,
     Post { body, once }: Post<NewFlowRun>,
 ) -> Result<Response, ApiError> {
-    let mut faults = smuggled(&body, &caller);
-    let (flow, request) = find(&app, &caller, body.flow, body.flow_request).await?;
-    if flow.is_none() {
-        faults.push(unknown("flow", "Flow"));
-    }
-    if request.is_none() {
-        faults.push(unknown("flow_request", "Flow request"));
-    }
-    let (Some(flow), Some(request), true) = (flow, request, faults.is_empty()) else {
-        return Err(ApiError::Invalid(faults));
-    };
-    let at = |part: &'static str| loc!["body", part];
-    let plan = plan(&app, &caller, flow, &request, at).await?;
-    let new = Made {
-        run: RunId(Uuid::now_v7()),
-        request: FlowRequestId(request.id),
-        plan,
-        triggered: body.triggered_time.map(micros),
-        approve: body.approval_status.is_some(),
-    };
-    store(&app, caller, once, new).await
+    let making = gather(&app, &caller, vec![body], Place::Body).await?;
+    making.store(&app, caller, once, |mut one| one.pop()).await
+}
+
+/// Create flow runs
+///
+/// Up to 1,000, all or none: each is made as by itself, in the order given, and so are the answers.
+#[utoipa::path(
+    post,
+    path = "/flow_runs/bulk",
+    tag = "Flow runs",
+    request_body = NewFlowRuns,
+    responses((status = 200, body = Vec<RunView>))
+)]
+pub(crate) async fn create_many(
+    State(app): State<AppState>,
+    caller: Caller,
+    Post {
+        body: Many(all),
+        once,
+    }: Post<Many<NewFlowRun>>,
+) -> Result<Response, ApiError> {
+    let making = gather(&app, &caller, all, Place::Item).await?;
+    making.store(&app, caller, once, |all| all).await
 }
 
 /// Run a flow for a request
@@ -126,19 +135,26 @@ pub(crate) async fn execute(
     let flow = flow.ok_or(ApiError::NotFound("Flow"))?;
     let request = request.ok_or(ApiError::NotFound("Flow request"))?;
     let at = |part: &'static str| loc!["query", format!("{part}_id")];
-    let plan = plan(&app, &caller, flow, &request, at).await?;
-    let new = Made {
-        run: RunId(Uuid::now_v7()),
-        request: FlowRequestId(request.id),
-        plan,
-        triggered: None,
-        approve: false,
-    };
-    store(&app, caller, once, new).await
+    let id = FlowRequestId(request.id);
+    let plan = plan(&app, &caller, flow, request, at).await?;
+    let made = Made::new(RunId(Uuid::now_v7()), id, plan, None, false)?;
+    let making = Making::one(made);
+    making.store(&app, caller, once, |mut one| one.pop()).await
+}
+
+impl NewFlowRun {
+    pub(super) fn triggered(&self) -> Option<Micros> {
+        self.triggered_time.map(micros)
+    }
+
+    /// Whether its requester approves it along with making it.
+    pub(super) fn is_approved(&self) -> bool {
+        self.approval_status.is_some()
+    }
 }
 
 /// What a requester may not decide by writing it into a new run.
-fn smuggled(body: &NewFlowRun, caller: &Caller) -> Vec<Fault> {
+pub(super) fn smuggled(body: &NewFlowRun, caller: &Caller) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |field: &'static str, kind, msg: &str| {
         faults.push(Fault::new(loc!["body", field], kind, msg));
@@ -197,7 +213,7 @@ fn is_shown(time: Micros) -> bool {
     DateTime::from_timestamp_micros(time.0).is_some_and(|time| (0..=9_999).contains(&time.year()))
 }
 
-type Found = (Option<FlowVersion>, Option<flow_request::Model>);
+type Found = (Option<queries::FlowVersion>, Option<flow_request::Model>);
 
 async fn find(
     app: &AppState,
@@ -210,71 +226,4 @@ async fn find(
         tenant.flow(FlowId(flow)).await?,
         tenant.flow_request(FlowRequestId(request)).await?,
     ))
-}
-
-/// A run that is planned, not yet stored.
-struct Made {
-    run: RunId,
-    request: FlowRequestId,
-    plan: Arc<Plan>,
-    triggered: Option<Micros>,
-    /// Whether its requester approves it along with making it.
-    approve: bool,
-}
-
-async fn store(
-    app: &AppState,
-    caller: Caller,
-    once: Once,
-    made: Made,
-) -> Result<Response, ApiError> {
-    let Made {
-        run,
-        request,
-        plan,
-        triggered,
-        approve,
-    } = made;
-    let new = NewRun::new(run, request, Arc::clone(&plan), triggered)
-        .map_err(|error| ApiError::Internal(error.to_string()))?;
-    let candidates = standing::candidates(app, &plan).await?;
-    let made = once.run(app.db(), move |tx, now| {
-        async move {
-            insert_run(tx, &new).await?;
-            let organization = caller.organization;
-            let standing = standing::covering(tx, organization, run, &candidates, now).await?;
-            let beforehand = standing.map(|why| Decision::Start {
-                actor: caller.actor(),
-                why,
-            });
-            let by_standing = beforehand.is_some();
-            let decision = beforehand.or_else(|| decided_at_once(&caller, &plan, approve));
-            let messages = match decision {
-                Some(decision) => decide_new(tx, caller.organization, run, decision, &plan).await?,
-                None => Vec::new(),
-            };
-            let row = queries::of(tx, caller.organization).flow_run(run).await?;
-            let row = row.ok_or_else(|| ApiError::Internal("the new run is gone".to_owned()))?;
-            let view = RunView::fresh(row);
-            let view = match by_standing {
-                true => view.started_by(used_by(tx, run).await?),
-                false => view,
-            };
-            Ok((view, messages))
-        }
-        .boxed()
-    });
-    let (response, messages) = made.await?;
-    app.announce(messages, None);
-    Ok(response)
-}
-
-/// What is decided about a run along with making it.
-fn decided_at_once(caller: &Caller, plan: &Plan, approve: bool) -> Option<Decision> {
-    let actor = caller.actor();
-    if plan.head.policy.mode == Mode::None {
-        let why = Beforehand::Policy;
-        return Some(Decision::Start { actor, why });
-    }
-    approve.then(|| Decision::Approve(Say::of_run(actor, None)))
 }

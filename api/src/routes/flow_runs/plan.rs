@@ -1,9 +1,10 @@
-//! The plan of a run to be made: from the flow, the request and the catalogue as they are now.
+//! The plans of runs to be made: from the flow, the request and the catalogue as they are now.
 
 use std::sync::Arc;
 
+use neena_engine::approval::Policy;
 use neena_engine::flow::Flow;
-use neena_engine::plan::{Author, Head, Metadata, PLAN_V, Plan, RequestCopy};
+use neena_engine::plan::{Author, Graph, Head, Metadata, PLAN_V, Plan, RequestCopy};
 use neena_engine::{Fault, Loc};
 use neena_store::entities::flow_request;
 use neena_store::queries::{FlowVersion, catalogue};
@@ -20,59 +21,107 @@ use crate::view::parsed;
 /// Flows of more operations and dependencies than this are planned on a thread for such work.
 const SMALL: usize = 256;
 
-/// Plans a run. Faults are located at `at` the part of the call that named the flow or the request.
+/// A flow of which runs are planned: what all of them share is made once.
+pub(super) struct Planner {
+    flow: FlowVersion,
+    name: String,
+    graph: Arc<Graph>,
+    policy: Policy,
+}
+
+impl Planner {
+    /// Checks the flow against the catalogue as it is now. Faults are located at `at` the part of the call that named
+    /// it.
+    pub(super) async fn new(
+        app: &AppState,
+        flow: FlowVersion,
+        floor: &Policy,
+        at: &[Loc],
+    ) -> Result<Planner, ApiError> {
+        let posted: NewFlow = read_stored(&flow.body)?;
+        let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
+        let held = policies::hold(&posted, floor, &flow.loosened)?;
+        let (policy, gates) = (held.policy, held.gates);
+        let heavy = posted.size() > SMALL;
+        let checked = offload(heavy, move || {
+            let checked = Flow::check(posted.spec(gates), &catalogue).map_err(Unfit::Flow)?;
+            let graph = checked.graph().map_err(|why| Unfit::Bug(why.to_string()))?;
+            Ok((checked.name().to_owned(), Arc::new(graph)))
+        });
+        match checked.await? {
+            Ok((name, graph)) => Ok(Planner {
+                flow,
+                name,
+                graph,
+                policy,
+            }),
+            Err(Unfit::Flow(faults)) => Err(ApiError::Invalid(below(faults, at, 0))),
+            Err(Unfit::Bug(cause)) => Err(ApiError::Internal(cause)),
+        }
+    }
+
+    /// Operations and dependencies.
+    pub(super) fn size(&self) -> usize {
+        let body = self.graph.body();
+        body.operations.len() + body.edges.len()
+    }
+
+    /// Whether planning so many runs is work for a thread of its own.
+    pub(super) fn is_heavy(&self, runs: usize) -> bool {
+        self.graph.len().saturating_mul(runs) > SMALL
+    }
+
+    /// Plans a run. Faults are located at `at` the part of the call that named the request.
+    pub(super) fn plan(
+        &self,
+        caller: &Caller,
+        request: &flow_request::Model,
+        at: &[Loc],
+    ) -> Result<Arc<Plan>, Vec<Fault>> {
+        let (row, author) = (&self.flow.flow, &self.flow.author);
+        let head = Head {
+            v: PLAN_V,
+            organization: row.organization_id,
+            flow: row.id,
+            flow_name: self.name.clone(),
+            flow_version: u32::try_from(row.version).unwrap_or_default(),
+            graph: self.graph.hash(),
+            request: copy(request),
+            triggered_by: caller.email.as_ref().to_owned(),
+            requester: Some(caller.user.0),
+            author: Some(Author {
+                user: author.user.map(Into::into),
+                email: author.email.clone(),
+            }),
+            policy: self.policy.clone(),
+        };
+        Plan::make(Arc::clone(&self.graph), head)
+            .map(Arc::new)
+            .map_err(|faults| below(faults, at, 1))
+    }
+}
+
+/// Plans one run. Faults are located at `at` the part of the call that named the flow or the request.
 pub(super) async fn plan(
     app: &AppState,
     caller: &Caller,
     flow: FlowVersion,
-    request: &flow_request::Model,
+    request: flow_request::Model,
     at: impl Fn(&'static str) -> Vec<Loc>,
 ) -> Result<Arc<Plan>, ApiError> {
-    let posted: NewFlow = read_stored(&flow.body)?;
-    let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
-    let (request, by) = (copy(request), caller.email.as_ref().to_owned());
-    let requester = caller.user.0;
-    let author = Author {
-        user: flow.author.user.map(Into::into),
-        email: flow.author.email.clone(),
-    };
     let floor = policies::floor(app, caller.organization, caller.local).await?;
-    let held = policies::hold(&posted, &floor, &flow.loosened)?;
-    let (policy, gates) = (held.policy, held.gates);
-    let heavy = posted.size() > SMALL;
-    let planned = offload(heavy, move || {
-        let checked = Flow::check(posted.spec(gates), &catalogue).map_err(Unplanned::Flow)?;
-        let graph = checked
-            .graph()
-            .map_err(|error| Unplanned::Bug(error.to_string()))?;
-        let head = Head {
-            v: PLAN_V,
-            organization: flow.flow.organization_id,
-            flow: flow.flow.id,
-            flow_name: checked.name().to_owned(),
-            flow_version: u32::try_from(flow.flow.version).unwrap_or_default(),
-            graph: graph.hash(),
-            request,
-            triggered_by: by,
-            requester: Some(requester),
-            author: Some(author),
-            policy,
-        };
-        Plan::make(Arc::new(graph), head)
-            .map(Arc::new)
-            .map_err(Unplanned::Request)
-    });
-    planned.await?.map_err(|why| match why {
-        Unplanned::Flow(faults) => ApiError::Invalid(below(faults, &at("flow"), 0)),
-        Unplanned::Request(faults) => ApiError::Invalid(below(faults, &at("flow_request"), 1)),
-        Unplanned::Bug(cause) => ApiError::Internal(cause),
+    let planner = Planner::new(app, flow, &floor, &at("flow")).await?;
+    let (caller, at) = (caller.clone(), at("flow_request"));
+    offload(planner.is_heavy(1), move || {
+        planner.plan(&caller, &request, &at)
     })
+    .await?
+    .map_err(ApiError::Invalid)
 }
 
-enum Unplanned {
+enum Unfit {
     /// The catalogue has moved on since the flow was posted.
     Flow(Vec<Fault>),
-    Request(Vec<Fault>),
     Bug(String),
 }
 

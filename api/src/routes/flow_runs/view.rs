@@ -16,7 +16,7 @@ use crate::state::AppState;
 use crate::view::{Time, raw};
 
 /// A run of a flow.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = FlowRun)]
 pub(crate) struct RunView {
     flow: Uuid,
@@ -55,7 +55,7 @@ pub(crate) struct ApprovedBy {
 }
 
 /// What became of one task, and of one item of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = TaskRun)]
 pub(crate) struct TaskRunView {
     id: Uuid,
@@ -170,6 +170,10 @@ impl RunView {
         row.status = RunStatus::InProgress.as_str().to_owned();
         row.approval_status = Some(ApprovalStatus::Approved.as_str().to_owned());
         RunView::fresh(row)
+    }
+
+    pub(super) fn id(&self) -> Uuid {
+        self.id
     }
 
     pub(super) fn has_ended(&self) -> bool {

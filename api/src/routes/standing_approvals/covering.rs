@@ -1,6 +1,10 @@
 //! Which standing approval covers a run that is made: what can be told beforehand is told outside the transaction,
 //! and the use is counted within it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::plan::Plan;
 use neena_engine::run::Beforehand;
@@ -26,57 +30,97 @@ pub(crate) struct Candidate {
     by: String,
 }
 
-/// Those that cover `plan`, oldest first. Where the policy allows none, nothing is read.
-pub(crate) async fn candidates(app: &AppState, plan: &Plan) -> Result<Vec<Candidate>, ApiError> {
-    if !plan.head.policy.standing {
-        return Ok(Vec::new());
-    }
-    let organization = OrganizationId(plan.head.organization);
-    let tenant = queries::of(app.db().reader(), organization);
-    let rows = tenant.active_standings(FlowId(plan.head.flow)).await?;
-    let mut covering = Vec::new();
-    for row in rows {
-        if policy(&row)? == plan.head.policy && covers(app, &row, plan).await? {
-            covering.push(row);
+/// Of each plan those that cover it, oldest first. Where no policy allows any, nothing is read.
+pub(crate) async fn candidates(
+    app: &AppState,
+    plans: &[Arc<Plan>],
+) -> Result<Vec<Vec<Candidate>>, ApiError> {
+    let mut flows: HashMap<Uuid, InForce> = HashMap::new();
+    let mut all = Vec::with_capacity(plans.len());
+    for plan in plans {
+        if !plan.head.policy.standing {
+            all.push(Vec::new());
+            continue;
         }
+        let in_force = match flows.entry(plan.head.flow) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(InForce::for_flow_of(app, plan).await?),
+        };
+        all.push(in_force.covering(app, plan).await?);
     }
-    let votes = tenant
-        .standing_votes(&covering.iter().collect::<Vec<_>>())
-        .await?;
-    let candidate = |row: Model| {
-        let own: Vec<&approval::Model> = votes
-            .iter()
-            .filter(|vote| vote.run_id == row.id && vote.plan_hash == row.hash)
-            .collect();
-        let by: Vec<&str> = own
-            .iter()
-            .map(|vote| vote.approver_email.as_str())
-            .collect();
-        by_others(plan, &own).then(|| Candidate {
-            id: row.id,
-            by: by.join(", "),
-        })
-    };
-    Ok(covering.into_iter().filter_map(candidate).collect())
+    Ok(all)
 }
 
-/// The first of the candidates that has a use left, which is counted in this transaction.
+/// The standing approvals of a flow.
+struct InForce {
+    rows: Vec<Model>,
+    votes: Vec<approval::Model>,
+}
+
+impl InForce {
+    async fn for_flow_of(app: &AppState, plan: &Plan) -> Result<InForce, ApiError> {
+        let organization = OrganizationId(plan.head.organization);
+        let tenant = queries::of(app.db().reader(), organization);
+        let rows = tenant.active_standings(FlowId(plan.head.flow)).await?;
+        let votes = tenant
+            .standing_votes(&rows.iter().collect::<Vec<_>>())
+            .await?;
+        Ok(InForce { rows, votes })
+    }
+
+    async fn covering(&self, app: &AppState, plan: &Plan) -> Result<Vec<Candidate>, ApiError> {
+        let mut covering = Vec::new();
+        for row in &self.rows {
+            let votes = self.votes.iter();
+            let own: Vec<&approval::Model> = votes
+                .filter(|vote| vote.run_id == row.id && vote.plan_hash == row.hash)
+                .collect();
+            let counts = policy(row)? == plan.head.policy && by_others(plan, &own);
+            if counts && covers(app, row, plan).await? {
+                let by: Vec<&str> = own
+                    .iter()
+                    .map(|vote| vote.approver_email.as_str())
+                    .collect();
+                covering.push(Candidate {
+                    id: row.id,
+                    by: by.join(", "),
+                });
+            }
+        }
+        Ok(covering)
+    }
+}
+
+/// Of each run the first of its candidates that has a use left, which is counted in this transaction.
 pub(crate) async fn covering(
     tx: &impl ConnectionTrait,
     organization: OrganizationId,
-    run: RunId,
-    candidates: &[Candidate],
+    runs: &[(RunId, Vec<Candidate>)],
     now: Micros,
-) -> Result<Option<Beforehand>, ApiError> {
-    for candidate in candidates {
-        if use_for(tx, organization, candidate.id, run, now).await? {
-            return Ok(Some(Beforehand::Standing {
-                id: candidate.id,
-                by: candidate.by.clone(),
-            }));
-        }
-    }
-    Ok(None)
+) -> Result<Vec<Option<Covered>>, ApiError> {
+    let ids = |candidates: &[Candidate]| candidates.iter().map(|one| one.id).collect();
+    let wanted: Vec<(RunId, Vec<Uuid>)> = runs
+        .iter()
+        .map(|(run, candidates)| (*run, ids(candidates)))
+        .collect();
+    let used = use_for(tx, organization, &wanted, now).await?;
+    let covered = |((_, candidates), id): (&(RunId, Vec<Candidate>), Option<Uuid>)| {
+        let one = candidates.iter().find(|one| Some(one.id) == id)?;
+        Some(Covered {
+            standing: one.id,
+            why: Beforehand::Standing {
+                id: one.id,
+                by: one.by.clone(),
+            },
+        })
+    };
+    Ok(runs.iter().zip(used).map(covered).collect())
+}
+
+/// By which standing approval a run is covered.
+pub(crate) struct Covered {
+    pub(crate) standing: Uuid,
+    pub(crate) why: Beforehand,
 }
 
 /// Whether the requester of the run is none of those who approved beforehand, where they may not be.
