@@ -1,5 +1,7 @@
-//! Prints how many calls a second the API answers in process, with so many clients at once:
-//! `cargo run --release -p neena-api --example requests_per_second -- 32`.
+//! Prints how many calls a second the API answers in process, with so many clients at once, and how many things a
+//! second in calls about a thousand:
+//! `cargo run --release --workspace --example requests_per_second -- 32`, on SQLite, or on the empty Postgres database
+//! whose URL follows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +18,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 const CALLS: usize = 4_000;
+
+/// Things in one call.
+const MANY: usize = 1_000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -53,7 +58,10 @@ async fn main() -> Result<(), Failure> {
         .nth(1)
         .map_or(Ok(32), |text| text.parse())?;
     let dir = tempfile::TempDir::new()?;
-    let db = Db::sqlite(&dir.path().join("neena.db"), Durability::Full).await?;
+    let db = match std::env::args().nth(2) {
+        Some(url) => Db::postgres(&url).await?,
+        None => Db::sqlite(&dir.path().join("neena.db"), Durability::Full).await?,
+    };
     db.migrate().await?;
     catalogue::upsert_built_ins(&db).await?;
     let (outlet, mut messages) = neena_store::outlet();
@@ -92,11 +100,71 @@ async fn main() -> Result<(), Failure> {
         }
     })
     .await?;
-    runs(&client, clients).await
+    let flow = ten_in_a_row(&client).await?;
+    runs(&client, clients, &flow).await?;
+    bulk(&client, &flow).await
 }
 
-/// Measures what a run costs to make, to approve and to list.
-async fn runs(client: &Client, clients: usize) -> Result<(), Failure> {
+/// Measures what many runs cost that are made and approved in calls about a thousand, one call after the other.
+async fn bulk(client: &Client, flow: &Value) -> Result<(), Failure> {
+    let request = json!({"request_instructions": "Process this request."});
+    let many = |one: Value| json!(vec![one; MANY]);
+    let requests = many(request.clone());
+    let run = json!({"flow": flow, "flow_request": request});
+    let approved = json!({"flow": flow, "flow_request": request, "approval_status": "approved"});
+    let runs = many(run);
+    thousands(client, "POST", "flow_requests/bulk", |_| requests.clone()).await?;
+    let made = thousands(client, "POST", "flow_runs/bulk", |_| runs.clone()).await?;
+    let about = |at: usize| {
+        let all = made[at].as_array().into_iter().flatten();
+        json!(
+            all.map(|run| json!({"flow_run_id": run["id"]}))
+                .collect::<Vec<_>>()
+        )
+    };
+    thousands(client, "PUT", "flow_runs/approve/bulk", about).await?;
+    let approved = many(approved);
+    let what = "flow_runs/bulk with request and approval";
+    timed(client, ("POST", "flow_runs/bulk", what), |_| {
+        approved.clone()
+    })
+    .await?;
+    Ok(())
+}
+
+async fn thousands(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: impl Fn(usize) -> Value,
+) -> Result<Vec<Value>, Failure> {
+    timed(client, (method, path, path), body).await
+}
+
+/// Makes the calls, one after the other, and prints how many things a second they were about.
+async fn timed(
+    client: &Client,
+    (method, path, what): (&str, &str, &str),
+    body: impl Fn(usize) -> Value,
+) -> Result<Vec<Value>, Failure> {
+    let bodies: Vec<Value> = (0..CALLS / MANY).map(body).collect();
+    let started = Instant::now();
+    let mut answers = Vec::new();
+    for body in bodies {
+        let path = format!("/api/v1/{path}");
+        answers.push(client.call(method, &path, Some(body)).await?);
+    }
+    let took = started.elapsed();
+    println!(
+        "{method} {what} ({MANY} a call): {:.0}/s, {:?} a call",
+        CALLS as f64 / took.as_secs_f64(),
+        took / u32::try_from(answers.len().max(1))?,
+    );
+    Ok(answers)
+}
+
+/// A flow of ten tasks.
+async fn ten_in_a_row(client: &Client) -> Result<Value, Failure> {
     let definitions = client
         .call("GET", "/api/v1/task_definitions/all", None)
         .await?;
@@ -116,7 +184,11 @@ async fn runs(client: &Client, clients: usize) -> Result<(), Failure> {
         "task_operations": (0..10).map(operation).collect::<Vec<_>>(),
         "dependencies": (0..9).map(edge).collect::<Vec<_>>(),
     });
-    let flow = client.call("POST", "/api/v1/flows/", Some(flow)).await?["id"].clone();
+    Ok(client.call("POST", "/api/v1/flows/", Some(flow)).await?["id"].clone())
+}
+
+/// Measures what a run costs to make, to approve and to list.
+async fn runs(client: &Client, clients: usize, flow: &Value) -> Result<(), Failure> {
     let request = json!({"request_instructions": "Process this request."});
     let request = client
         .call("POST", "/api/v1/flow_requests/", Some(request))
