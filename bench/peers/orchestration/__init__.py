@@ -1,0 +1,1 @@
+"""Starts engines and their clients, and asks the clients to measure."""
