@@ -25,7 +25,7 @@ class Measurement:
         self._mode = mode
         self._stage = stage
         self._client = client
-        self._idle: float | None = None
+        self._idle = self._idling()
 
     def figures(self, scenarios: list[str], samples: int):
         """A figure for each scenario, as it is ready."""
@@ -65,7 +65,7 @@ class Measurement:
         note = f"{in_flight} in flight was best of {', '.join(tried)} runs/s"
         return self._figure("throughput", "runs/s", [rate], syncs, note)
 
-    def _figure(self, scenario: str, unit: str, values: list[float], syncs: float | None, note: str | None = None) -> dict:
+    def _figure(self, scenario: str, unit: str, values: list[float], syncs: tuple, note: str | None = None) -> dict:
         notes = [one for one in (note, self._mode.notes.get(scenario)) if one]
         return {
             "scenario": scenario,
@@ -75,27 +75,41 @@ class Measurement:
             "min": round(min(values), 2),
             "max": round(max(values), 2),
             "samples": len(values),
-            "commits_per_step": syncs,
+            "commits_per_step": syncs[0],
+            "syncs_per_step": syncs[1],
             "durable": self._mode.durable,
             "note": "; ".join(notes) or None,
         }
 
-    def _syncs(self, work) -> float | None:
-        """Syncs per step, less those of an idle engine; `work` returns how many steps it had done."""
+    def _syncs(self, work) -> tuple[float, float] | tuple[None, None]:
+        """Durable commits and syncs per step, less those of an idle engine; `work` returns how many steps it had done."""
+        if self._idle is None:
+            return None, None
+        try:
+            with Syncs(self._client.syncing(), self._stage.folder) as busy:
+                busy.settle(self._idle[1])
+            with Syncs(self._client.syncing(), self._stage.folder) as busy:
+                steps = work()
+                busy.settle(self._idle[1])
+        except OSError as error:
+            progress(f"syncs not counted: {error}")
+            return None, None
+        counted = zip((busy.commits, busy.all), self._idle, strict=True)
+        commits, syncs = (round(max(0.0, count - rate * busy.seconds) / steps, 2) for count, rate in counted)
+        return commits, syncs
+
+    def _idling(self) -> tuple[float, float] | None:
+        """Durable commits and syncs per second of the engine before it was given anything; nothing if none can count."""
         processes = self._client.syncing()
         if not processes or not can_count():
             return None
         try:
-            if self._idle is None:
-                with Syncs(processes, self._stage.folder) as idle:
-                    time.sleep(IDLE_SECONDS)
-                self._idle = idle.count / idle.seconds
-            with Syncs(self._client.syncing(), self._stage.folder) as busy:
-                steps = work()
+            with Syncs(processes, self._stage.folder) as idle:
+                time.sleep(IDLE_SECONDS)
         except OSError as error:
-            progress(f"syncs not counted: {error}")
+            progress(f"syncs are not counted: {error}")
             return None
-        return round(max(0.0, busy.count - self._idle * busy.seconds) / steps, 2)
+        return idle.commits / idle.seconds, idle.all / idle.seconds
 
 
 def progress(line: str) -> None:

@@ -1,6 +1,6 @@
 """Figures as a person reads them."""
 
-HEADS = ("scenario", "system", "mode", "version", "median", "min", "max", "n", "syncs/step", "note")
+HEADS = ("scenario", "system", "mode", "version", "median", "min", "max", "n", "commits/step", "syncs/step", "note")
 
 
 def of(figures: list[dict]) -> str:
@@ -19,12 +19,12 @@ def line(figure: dict) -> str:
     name = ", ".join(figure[key] for key in ("system", "mode", "scenario") if figure.get(key))
     if "skipped" in figure:
         return f"{name}: skipped: {figure['skipped']}"
-    syncs = "not counted" if figure["commits_per_step"] is None else f"{figure['commits_per_step']} per step"
-    return f"{name}: {_number(figure['median'])} {figure['unit']} (syncs {syncs})"
+    commits = figure["commits_per_step"]
+    counted = "not counted" if commits is None else f"{commits} per step"
+    return f"{name}: {_number(figure['median'])} {figure['unit']} (durable commits {counted})"
 
 
 def _row(figure: dict) -> tuple[str, ...]:
-    syncs = figure["commits_per_step"]
     return (
         figure["scenario"],
         figure["system"],
@@ -34,7 +34,7 @@ def _row(figure: dict) -> tuple[str, ...]:
         _number(figure["min"]),
         _number(figure["max"]),
         str(figure["samples"]),
-        "?" if syncs is None else f"{syncs:.2f}",
+        *("?" if figure[key] is None else f"{figure[key]:.2f}" for key in ("commits_per_step", "syncs_per_step")),
         figure["note"] or "",
     )
 

@@ -6,15 +6,17 @@ from importlib.metadata import version
 from conversation import LIGHT, converse, in_threads
 from fibonacci import fibonacci
 from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
 
-@task
+# By default a step with the arguments of another in the run is not run at all.
+@task(cache_policy=NO_CACHE)
 def step(n: int) -> int:
     return fibonacci(n)
 
 
-@task
+@task(cache_policy=NO_CACHE)
 def join(results: list[int]) -> int:
     return sum(results)
 

@@ -5,8 +5,8 @@ from orchestration.driver import Mode
 MODES = [
     Mode(
         "in-process",
-        "The states of each step go to the server, which commits them to Postgres, the settings of all; the result is "
-        "a file of the client's, which is not synced.",
+        "The result of a step is a file of the client's, written but not synced before the flow goes on. Its states go "
+        "to the server as events, which commits them to Postgres, the settings of all, later: nothing waits for it.",
         database=True,
     )
 ]

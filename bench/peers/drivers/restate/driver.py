@@ -27,6 +27,7 @@ def start(mode, stage):
             "RESTATE_ADVERTISED_HOST": "127.0.0.1",
             "RESTATE_LOG_FILTER": "warn",
             "RESTATE_DISABLE_TELEMETRY": "true",
+            "RESTATE_ADMIN__DISABLE_WEB_UI": "true",
             "RESTATE_INGRESS__BIND_PORT": str(ingress),
             "RESTATE_ADMIN__BIND_PORT": str(admin),
         },

@@ -5,7 +5,7 @@ import subprocess
 
 from orchestration.driver import Mode
 
-SERVER = "The development server's SQLite file: "
+SERVER = "The development server's SQLite file (rollback journal, fsync): "
 MODES = [
     Mode(
         "activities",
