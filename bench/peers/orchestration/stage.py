@@ -43,11 +43,17 @@ class Stage:
         return self
 
     def __exit__(self, *_) -> None:
-        for _name, process in reversed(self._processes):
-            _end(process)
-        for name in self._databases:
-            self._server.drop(name)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Whoever presses ^C again must not stop the stopping.
+        patient = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for _name, process in reversed(self._processes):
+                _end(process)
+            for name in self._databases:
+                self._server.drop(name)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            for one, handler in patient.items():
+                signal.signal(one, handler)
 
     def ports(self, count: int) -> list[int]:
         sockets = [socket.socket() for _ in range(count)]
@@ -162,3 +168,5 @@ def _end(process: subprocess.Popen) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+    if process.stdout:
+        process.stdout.close()
