@@ -82,7 +82,7 @@ class Measurement:
         }
 
     def _syncs(self, work) -> tuple[float, float] | tuple[None, None]:
-        """Durable commits and syncs per step, less those of an idle engine; `work` returns how many steps it had done."""
+        """Durable commits and syncs per step, less those of an idle engine; `work` returns how many steps it had run."""
         if self._idle is None:
             return None, None
         try:
@@ -99,7 +99,7 @@ class Measurement:
         return commits, syncs
 
     def _idling(self) -> tuple[float, float] | None:
-        """Durable commits and syncs per second of the engine before it was given anything; nothing if none can count."""
+        """Durable commits and syncs per second of an engine that was given nothing yet; nothing if none can count."""
         processes = self._client.syncing()
         if not processes or not can_count():
             return None

@@ -1,5 +1,6 @@
-"""The place where one mode of an engine runs: a folder, free ports, a fresh database, and processes that end with it."""
+"""Where one mode of an engine runs: a folder, free ports, a fresh database, and processes that end with it."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -164,9 +165,7 @@ def _end(process: subprocess.Popen) -> None:
                 process.wait(patience)
         except (subprocess.TimeoutExpired, ProcessLookupError):
             continue
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     if process.stdout:
         process.stdout.close()

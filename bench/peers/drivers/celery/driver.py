@@ -7,7 +7,7 @@ from orchestration.driver import Mode, Unavailable
 MODES = [
     Mode(
         "redis",
-        "Messages and results are in Redis' memory, with Debian's settings: a snapshot after 60 seconds at the earliest "
+        "Messages and results are in Redis' memory, with Debian's settings: a snapshot after a minute at the earliest "
         "and no append-only file, so that a crash of Redis loses what came since. A chain is not recorded as such: "
         "each message carries the rest of it.",
     ),

@@ -1,4 +1,4 @@
-"""Temporal: the development server that the command line carries, with its SQLite file, and a worker on the Python SDK."""
+"""Temporal: the development server that the command line carries, on a SQLite file, and a worker on the Python SDK."""
 
 import re
 import subprocess
@@ -25,9 +25,9 @@ def start(mode, stage):
     port, http, metrics = stage.ports(3)
     server = stage.spawn(
         "server",
-        [binary, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--http-port", str(http),
-         "--metrics-port", str(metrics), "--db-filename", stage.folder / "temporal.db", "--log-level", "error",
-         "--disable-config-file", "--disable-config-env"],
+        [binary, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port),
+         "--http-port", str(http), "--metrics-port", str(metrics), "--db-filename", stage.folder / "temporal.db",
+         "--log-level", "error", "--disable-config-file", "--disable-config-env"],
     )
     stage.await_port(port, server)
     address = f"127.0.0.1:{port}"
