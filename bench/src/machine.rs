@@ -7,22 +7,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
-use neena::{Backends, Node, Options, Role, WorkerOptions};
+use neena::{Node, Options, Role, WorkerOptions};
+use neena_engine::Hash;
 use neena_engine::flow::{Catalogue, Definition, Flow, FlowSpec, Kind, Parameter, built_ins};
-use neena_engine::ids::{RunId, TaskDefinitionId};
+use neena_engine::ids::TaskDefinitionId;
 use neena_engine::plan::Graph;
-use neena_engine::run::{Outcome, RunStatus, TaskKey};
-use neena_engine::{Hash, Json};
+use neena_engine::run::RunStatus;
 use neena_store::{Commits, StoreError};
-use neena_worker::executors::{Call, Executor, PythonHosts};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::floor::Bare;
-use crate::{runs, stack};
+use crate::floor::{Floor, WarmHost};
+use crate::runs;
+use crate::stack::{self, Place, Stack};
 
 /// The steps that Python scenarios run: naive Fibonacci, as engines are usually compared by.
-const STEPS: &str = r#"
+pub const STEPS: &str = r#"
 from neena import integration, task
 
 
@@ -50,35 +49,29 @@ class Bench:
 pub struct Sample {
     pub took: Duration,
     pub durable: u64,
-    pub lazy: u64,
 }
 
+/// Everything in this process.
 #[derive(Debug)]
 pub struct Machine {
     node: Node,
-    hosts: PythonHosts,
-    bare: Bare,
-    digest: String,
+    pub floor: Floor,
+    pub host: WarmHost,
     catalogue: Catalogue,
     methods: HashMap<String, TaskDefinitionId>,
     _dir: tempfile::TempDir,
 }
 
 impl Machine {
-    /// One machine by itself.
-    pub async fn start(python: &Path) -> anyhow::Result<Machine> {
-        // Beside the build, not in a temporary file system that never syncs.
-        let dir = tempfile::tempdir_in(std::env::current_dir()?)?;
-        let backends = stack::embedded(dir.path());
-        Machine::on(backends, python, dir).await
-    }
-
-    /// One process over these backends.
-    pub async fn on(
-        backends: Backends,
-        python: &Path,
-        dir: tempfile::TempDir,
-    ) -> anyhow::Result<Machine> {
+    /// One process on this stack.
+    pub async fn start(python: &Path, stack: &Stack) -> anyhow::Result<Machine> {
+        let dir = stack::folder()?;
+        let place = stack.place(dir.path()).await?;
+        if let Place::Cluster { .. } = place {
+            let db = place.backends().open().await?;
+            db.migrate().await?;
+            db.close().await;
+        }
         let steps = dir.path().join("bench.py");
         std::fs::write(&steps, STEPS)?;
         let worker = WorkerOptions {
@@ -91,7 +84,7 @@ impl Machine {
             integrations: vec![steps.clone()],
         };
         let node = Node::start(Options {
-            backends,
+            backends: place.backends(),
             role: Role::All(worker),
             lease: Duration::from_secs(600),
         })
@@ -99,10 +92,7 @@ impl Machine {
         let hosts = node.hosting.as_ref().context("no Python")?.hosts().clone();
         let (found, _) = hosts.find(&steps).await?;
         let digest = found.first().context("no integration")?.code_digest.clone();
-        let mut catalogue: Catalogue = built_ins()
-            .into_iter()
-            .map(|one| (one.definition.id, Arc::new(one.definition)))
-            .collect();
+        let mut catalogue = catalogue();
         for (method, pure) in [("step", false), ("pure_step", true)] {
             let definition = python_step(method, pure, &digest);
             catalogue.insert(definition.id, Arc::new(definition));
@@ -111,12 +101,10 @@ impl Machine {
             .values()
             .map(|one| (one.method.clone(), one.id))
             .collect();
-        let bare = Bare::open(&dir.path().join("bare.db")).await?;
         Ok(Machine {
             node,
-            hosts,
-            bare,
-            digest,
+            floor: Floor::beside(&place).await?,
+            host: WarmHost { hosts, digest },
             catalogue,
             methods,
             _dir: dir,
@@ -124,6 +112,7 @@ impl Machine {
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.floor.close().await;
         self.node.stop().await
     }
 
@@ -136,31 +125,6 @@ impl Machine {
         let flow = Flow::check(spec, &self.catalogue)
             .map_err(|faults| anyhow::anyhow!("the flow has faults: {faults:?}"))?;
         Ok(Arc::new(flow.graph().context("the flow has no graph")?))
-    }
-
-    /// As many bare commits and bare calls.
-    pub async fn floor(&self, commits: u64, calls: u32) -> anyhow::Result<Duration> {
-        let mut took = self.bare.commits(commits).await?;
-        let began = Instant::now();
-        for index in 0..calls {
-            let call = Call {
-                run: RunId(Uuid::nil()),
-                epoch: 1,
-                key: TaskKey { index, item: None },
-                attempt: 1,
-                integration: "bench".into(),
-                method: "step".into(),
-                code_digest: self.digest.clone(),
-                arguments: Json::trusted("{\"n\":10}"),
-                timeout: None,
-            };
-            match self.hosts.run(call, CancellationToken::new()).await {
-                Outcome::Completed(_) => {}
-                other => bail!("a bare call ended as {other:?}"),
-            }
-        }
-        took += began.elapsed();
-        Ok(took)
     }
 
     /// Makes a run, then measures from its approval to its end.
@@ -178,7 +142,6 @@ impl Machine {
         Ok(Sample {
             took,
             durable: after.durable - before.durable,
-            lazy: (after.lazy - before.lazy).saturating_sub(1),
         })
     }
 
@@ -196,6 +159,14 @@ impl Machine {
     pub fn node(&self) -> &Node {
         &self.node
     }
+}
+
+/// The built-in tasks.
+pub fn catalogue() -> Catalogue {
+    built_ins()
+        .into_iter()
+        .map(|one| (one.definition.id, Arc::new(one.definition)))
+        .collect()
 }
 
 fn python_step(method: &str, pure: bool, digest: &str) -> Definition {

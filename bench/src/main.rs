@@ -1,111 +1,135 @@
-//! `neena-bench`: what a step costs, beside the physical floor measured in the same run.
+//! `neena-bench`: every figure we claim, beside the physical floor measured in the same run.
 //!
 //! A figure from a shared machine means little alone: the disk's commit latency moves by a factor of thirty
 //! within an hour. So each scenario alternates with its own floor (as many bare commits through the same driver, as
-//! many bare calls of a warm Python host) and prints the ratio.
+//! many bare calls of a warm Python host) and says the ratio.
 
-mod cluster;
+mod confirms;
+mod figure;
 mod floor;
-mod idle;
 mod machine;
-mod report;
+mod path;
+mod progress;
 mod runs;
-mod scenario;
+mod scenarios;
+mod shapes;
 mod stack;
+mod table;
+mod used;
+mod waiting;
+mod work;
+mod workers;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use neena_store::Durability;
 
-/// Measures scenarios on one machine (SQLite, the in-process bus, one worker), or how a cluster scales.
+use figure::{Entry, Figure};
+use stack::{Servers, Stack};
+
+/// Measures scenarios, each beside its floor.
 #[derive(Debug, Parser)]
-#[command(name = "neena-bench", version)]
+#[command(name = "neena-bench", version, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// What to measure; without it everything: chain-pure, chain-python, chain-pure-python, fan, single.
+    #[command(flatten)]
+    measure: Measure,
+}
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+struct Measure {
+    /// Scenarios; without one all that belong to the stack, except the soak.
+    #[arg(value_parser = scenarios::names())]
     scenarios: Vec<String>,
-    /// Measure 1, 2 and 4 worker processes over Postgres and RabbitMQ instead (the program `neena` beside this one).
-    #[arg(long, requires_all = ["database_url", "amqp_url"])]
-    cluster: bool,
-    /// Measure instead what so many runs that wait for people cost a worker that has nothing to do (as above).
-    #[arg(long, value_name = "RUNS", requires_all = ["database_url", "amqp_url"], conflicts_with = "cluster")]
-    waiting: Option<usize>,
+    /// SQLite in one process, or Postgres and RabbitMQ.
+    #[arg(long, value_enum, default_value = "embedded")]
+    stack: Which,
+    /// Samples of each figure, instead of its own number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
+    /// Writes the figures here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// A Postgres server where databases may be made.
-    #[arg(long, env = "NEENA_TEST_DATABASE_URL")]
+    #[arg(long, env = "NEENA_TEST_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// A RabbitMQ server.
-    #[arg(long, env = "NEENA_TEST_AMQP_URL")]
+    #[arg(long, env = "NEENA_TEST_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
-    /// Measured runs of each scenario; the median is shown.
-    #[arg(long, default_value_t = 11)]
-    runs: usize,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
     /// The Python interpreter.
     #[arg(long, env = "NEENA_PYTHON", default_value = "python3")]
-    python: std::path::PathBuf,
+    python: PathBuf,
+    /// The program `neena`; without it the one beside this one.
+    #[arg(long, value_name = "PROGRAM")]
+    program: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Embedded,
+    Cluster,
+}
+
+fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    if options.cluster {
-        return scale(&options).await;
-    }
-    if let Some(waiting) = options.waiting {
-        return wait(&options, waiting).await;
-    }
-    let chosen = scenario::choose(&options.scenarios)?;
-    let machine = machine::Machine::start(&options.python).await?;
-    let mut figures = Vec::new();
-    for scenario in chosen {
-        eprintln!("measuring {} …", scenario.name);
-        figures.push(scenario.measure(&machine, options.runs).await?);
-    }
-    machine.stop().await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
-    } else {
-        println!("{}", report::table(&figures));
+    tokio::runtime::Runtime::new()?.block_on(measure(options.measure))
+}
+
+async fn measure(options: Measure) -> anyhow::Result<()> {
+    let figures = scenarios::measure(&options).await?;
+    let shown: Vec<&Figure> = figures.iter().collect();
+    println!("{}", table::table(&shown));
+    if let Some(path) = &options.json {
+        let entries: Vec<Entry> = figures
+            .into_iter()
+            .map(|one| Entry::Figure(Box::new(one)))
+            .collect();
+        write(path, &entries)?;
     }
     Ok(())
 }
 
-/// How 1,000 runs of one task, and one run of 400 tasks, spread over workers.
-async fn scale(options: &Options) -> anyhow::Result<()> {
-    let (servers, program) = (options.servers()?, program()?);
-    let mut figures = cluster::narrow(&servers, &program, 1_000, &[1, 2, 4]).await?;
-    figures.push(cluster::wide(&servers, &program, 400, 4).await?);
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
-    } else {
-        println!("{}", report::scaled(&figures));
+fn write(path: &Path, entries: &[Entry]) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
     }
-    Ok(())
+    std::fs::write(path, serde_json::to_string_pretty(entries)?)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What runs that wait for people cost a worker.
-async fn wait(options: &Options, waiting: usize) -> anyhow::Result<()> {
-    let figures = idle::measure(&options.servers()?, &program()?, waiting).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
-    } else {
-        println!("{}", report::idle(&figures));
-    }
-    Ok(())
-}
-
-impl Options {
-    fn servers(&self) -> anyhow::Result<stack::Servers> {
-        Ok(stack::Servers {
-            database_url: self.database_url.clone().context("no database")?,
-            amqp_url: self.amqp_url.clone().context("no broker")?,
+impl Measure {
+    fn stack(&self) -> anyhow::Result<Stack> {
+        Ok(match self.stack {
+            Which::Embedded => Stack::Embedded(Durability::Full),
+            Which::Cluster => Stack::Cluster(self.servers()?),
         })
     }
-}
 
-/// The program `neena` beside this one.
-fn program() -> anyhow::Result<std::path::PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name("neena"))
+    fn servers(&self) -> anyhow::Result<Servers> {
+        Ok(Servers {
+            database_url: self
+                .database_url
+                .clone()
+                .context("a cluster needs --database-url; see scripts/servers")?,
+            amqp_url: self
+                .amqp_url
+                .clone()
+                .context("a cluster needs --amqp-url; see scripts/servers")?,
+        })
+    }
+
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => Ok(std::env::current_exe()?.with_file_name("neena")),
+        }
+    }
+
+    fn samples(&self) -> Option<usize> {
+        self.samples.map(|count| count as usize)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is measured on: one machine by itself, or Postgres and RabbitMQ.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,15 +12,65 @@ use uuid::Uuid;
 /// Signs tasks that travel between the processes of one measurement.
 pub const MASTER_KEY: &str = "a key for one measurement on one machine only";
 
-/// SQLite in this folder, and the bus of one process.
-pub fn embedded(dir: &Path) -> Backends {
-    Backends {
-        database: Database::Sqlite {
-            path: dir.join("neena.db"),
-            durability: Durability::Full,
-        },
-        broker: Broker::InProcess,
-        wait: Duration::ZERO,
+/// Which of the two.
+#[derive(Clone, Debug)]
+pub enum Stack {
+    /// SQLite and the bus of one process.
+    Embedded(Durability),
+    Cluster(Servers),
+}
+
+impl Stack {
+    /// What figures call it.
+    pub fn mode(&self) -> &'static str {
+        match self {
+            Stack::Embedded(Durability::Full) => "embedded",
+            Stack::Embedded(Durability::Fast) => "embedded, durability = \"fast\"",
+            Stack::Cluster(_) => "cluster",
+        }
+    }
+
+    /// A place of its own on this stack. `dir` is on the disk that is to be measured.
+    pub async fn place(&self, dir: &Path) -> anyhow::Result<Place> {
+        Ok(match self {
+            Stack::Embedded(durability) => Place::Embedded {
+                dir: dir.to_owned(),
+                durability: *durability,
+            },
+            Stack::Cluster(servers) => Place::Cluster {
+                own: servers.own().await?,
+                servers: servers.clone(),
+            },
+        })
+    }
+}
+
+/// One measurement's part of a stack.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Embedded {
+        dir: PathBuf,
+        durability: Durability,
+    },
+    Cluster {
+        servers: Servers,
+        own: Own,
+    },
+}
+
+impl Place {
+    pub fn backends(&self) -> Backends {
+        match self {
+            Place::Embedded { dir, durability } => Backends {
+                database: Database::Sqlite {
+                    path: dir.join("neena.db"),
+                    durability: *durability,
+                },
+                broker: Broker::InProcess,
+                wait: Duration::ZERO,
+            },
+            Place::Cluster { own, .. } => own.backends(),
+        }
     }
 }
 
@@ -84,4 +134,26 @@ impl Own {
             wait: Duration::from_secs(10),
         }
     }
+
+    /// What a process of the product is told about its servers.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("NEENA_DATABASE_URL", self.database_url.clone()),
+            ("NEENA_AMQP_URL", self.amqp_url.clone()),
+            ("NEENA_AMQP_PREFIX", self.prefix.clone()),
+            ("NEENA_MASTER_KEY", MASTER_KEY.to_owned()),
+        ]
+    }
+}
+
+/// A folder beside the build, not in a temporary file system that never syncs; gone when dropped.
+pub fn folder() -> anyhow::Result<tempfile::TempDir> {
+    let target = std::env::current_dir()?.join("target");
+    let beside = match target.is_dir() {
+        true => target,
+        false => std::env::current_dir()?,
+    };
+    Ok(tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(beside)?)
 }

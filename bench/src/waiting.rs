@@ -1,7 +1,6 @@
 //! What runs that wait for people cost a worker: a process of its own that has nothing to do, with none of them in
 //! the table, and with many.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use neena_engine::ids::{FlowRequestId, RunId};
 use neena_engine::plan::Graph;
 use neena_store::{NewRun, insert_run};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::cluster::{Cluster, sleeps};
-use crate::runs;
-use crate::stack::Servers;
+use crate::figure::Figure;
+use crate::progress::Progress;
+use crate::used::Used;
+use crate::workers::{Cluster, sleeps};
+use crate::{Measure, runs};
 
 /// How long is watched.
 const WATCHED: Duration = Duration::from_secs(20);
@@ -24,29 +24,17 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// Runs made as servers make them, and runs copied at once.
 const MADE: usize = 1_000;
 const COPIED: usize = 10_000;
-/// The kernel's ticks in a second, as `/proc` counts them on every Linux.
-const TICKS: f64 = 100.0;
 
-/// What a worker used while it was watched.
-#[derive(Debug, Serialize)]
-pub struct Idle {
-    /// Runs that waited, half of them for their approval, half at a gate.
-    pub waiting: usize,
-    pub resident_mib: f64,
-    /// Seconds of a core, of the seconds watched.
-    pub cpu_seconds: f64,
-    pub watched_seconds: f64,
-}
+/// Runs that wait, half of them for their approval, half at a gate.
+const WAITING: usize = 100_000;
 
-/// Watches one worker without waiting runs, and another one with so many.
-pub async fn measure(
-    servers: &Servers,
-    program: &Path,
-    waiting: usize,
-) -> anyhow::Result<Vec<Idle>> {
+/// Watches one worker without waiting runs, and another one with many.
+pub async fn measure(options: &Measure) -> anyhow::Result<Vec<Figure>> {
+    let (servers, program) = (options.servers()?, options.program()?);
     let mut figures = Vec::new();
-    for count in [0, waiting] {
-        let cluster = Cluster::new(servers, program).await?;
+    for count in [0, WAITING] {
+        let progress = Progress::new(&format!("waiting ({count} runs)"), 1);
+        let cluster = Cluster::new(&servers, &program).await?;
         fill(&cluster, count).await?;
         let workers = cluster.workers(1).await?;
         let process = workers
@@ -57,14 +45,18 @@ pub async fn measure(
         let before = Used::of(process)?;
         tokio::time::sleep(WATCHED).await;
         let after = Used::of(process)?;
-        crate::cluster::stop(workers).await?;
-        figures.push(Idle {
-            waiting: count,
-            resident_mib: after.resident_kib as f64 / 1024.0,
-            cpu_seconds: (after.ticks - before.ticks) as f64 / TICKS,
-            watched_seconds: WATCHED.as_secs_f64(),
-        });
+        crate::workers::stop(workers).await?;
         cluster.node.stop().await?;
+        progress.one();
+        let mode = format!("cluster, a worker beside {count} waiting runs");
+        let cpu = (after.cpu_seconds - before.cpu_seconds) * 1e3 / WATCHED.as_secs_f64();
+        figures.push(Figure::of(
+            "waiting",
+            mode.clone(),
+            "MB",
+            vec![after.resident_mb],
+        ));
+        figures.push(Figure::of("waiting", mode, "ms of CPU a second", vec![cpu]));
     }
     Ok(figures)
 }
@@ -131,33 +123,4 @@ async fn insert(
     }
     transaction.commit().await?;
     Ok(())
-}
-
-/// What a process uses, as the kernel says.
-struct Used {
-    resident_kib: u64,
-    ticks: u64,
-}
-
-impl Used {
-    fn of(process: u32) -> anyhow::Result<Used> {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status"))
-            .context("what a process uses is read from /proc, which is there on Linux only")?;
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next())
-            .context("the kernel does not say how much memory the worker uses")?;
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name of the program may hold spaces; after it, the twelfth and thirteenth are user and system time.
-        let (_, fields) = stat.rsplit_once(')').context("an unknown form of stat")?;
-        let mut ticks = 0;
-        for field in fields.split_whitespace().skip(11).take(2) {
-            ticks += field.parse::<u64>()?;
-        }
-        Ok(Used {
-            resident_kib: resident.parse()?,
-            ticks,
-        })
-    }
 }

@@ -11,83 +11,106 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use neena::{Node, Options, Role};
-use neena_engine::flow::{Catalogue, Flow, FlowSpec, OperationSpec, Retry, TriggerRule, built_ins};
+use neena_engine::flow::{Flow, FlowSpec, OperationSpec, Retry, TriggerRule};
 use neena_engine::plan::Graph;
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
-use serde::Serialize;
 use serde_json::{Map, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::runs;
-use crate::stack::{MASTER_KEY, Servers};
+use crate::figure::Figure;
+use crate::progress::Progress;
+use crate::stack::Servers;
+use crate::{Measure, machine, runs};
 
 /// Task slots of each worker.
 const SLOTS: usize = 8;
 /// How long a task waits.
 const TASK: Duration = Duration::from_millis(100);
 
-/// What a number of workers made of the same work.
-#[derive(Debug, Serialize)]
-pub struct Scaled {
-    pub scenario: &'static str,
-    pub workers: usize,
-    pub tasks: usize,
-    /// From the first start to the last end, seconds.
-    pub seconds: f64,
-    /// If every slot were busy all the time, seconds.
-    pub ideal_seconds: f64,
-}
+/// Runs of one task each, and tasks of the one wide run.
+const NARROW: usize = 1_000;
+const WIDE: u32 = 400;
 
-impl Scaled {
-    /// Which part of the ideal was reached.
-    pub fn efficiency(&self) -> f64 {
-        self.ideal_seconds / self.seconds
-    }
-}
-
-/// `runs` runs of one task each, on each number of workers.
-pub async fn narrow(
-    servers: &Servers,
-    program: &Path,
-    count_of_runs: usize,
-    workers: &[usize],
-) -> anyhow::Result<Vec<Scaled>> {
-    let mut figures = Vec::new();
-    for count in workers {
-        let cluster = Cluster::new(servers, program).await?;
-        let graph = sleeps(1)?;
-        for _ in 0..count_of_runs {
-            runs::approved(&cluster.node, &graph).await?;
+/// 1,000 runs of one task on 1, 2 and 4 workers, and one run of 400 tasks on 4.
+pub async fn measure(options: &Measure) -> anyhow::Result<Vec<Figure>> {
+    let (servers, program) = (options.servers()?, options.program()?);
+    let count = options.samples().unwrap_or(3);
+    let mut figures: Vec<Figure> = Vec::new();
+    let mut alone = 0.0;
+    for workers in [1, 2, 4] {
+        let progress = Progress::new(&format!("workers ({workers}, narrow runs)"), count as u64);
+        let mut rates = Vec::new();
+        for _ in 0..count {
+            let cluster = Cluster::new(&servers, &program).await?;
+            let graph = sleeps(1)?;
+            for _ in 0..NARROW {
+                runs::approved(&cluster.node, &graph).await?;
+            }
+            let processes = cluster.workers(workers).await?;
+            let seconds = cluster.finished(NARROW).await;
+            stop(processes).await?;
+            cluster.node.stop().await?;
+            rates.push(NARROW as f64 / seconds?);
+            progress.one();
         }
-        figures.push(cluster.measure("narrow", *count, count_of_runs).await?);
+        let figure = figure(
+            format!("cluster, {NARROW} runs, {workers} workers"),
+            workers,
+            rates,
+        );
+        let linear = workers as f64 * alone;
+        figures.push(match workers {
+            1 => {
+                alone = figure.median;
+                figure
+            }
+            _ => figure.goal(0.9 * linear, format!("0.9 × {workers} × one worker")),
+        });
     }
+    figures.push(wide(&servers, &program, count).await?);
     Ok(figures)
 }
 
-/// One run of so many tasks at once.
-pub async fn wide(
-    servers: &Servers,
-    program: &Path,
-    tasks: u32,
-    workers: usize,
-) -> anyhow::Result<Scaled> {
-    let cluster = Cluster::new(servers, program).await?;
-    let processes = cluster.workers(workers).await?;
-    // They hear of each other with their beats.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    runs::approved(&cluster.node, &sleeps(tasks)?).await?;
-    let figure = cluster.finished("wide", workers, tasks as usize).await;
-    stop(processes).await?;
-    figure
+/// One run of many tasks, which travel to where there is room.
+async fn wide(servers: &Servers, program: &Path, count: usize) -> anyhow::Result<Figure> {
+    let workers = 4;
+    let progress = Progress::new("workers (4, a wide run)", count as u64);
+    let mut rates = Vec::new();
+    for _ in 0..count {
+        let cluster = Cluster::new(servers, program).await?;
+        let processes = cluster.workers(workers).await?;
+        // They hear of each other with their beats.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        runs::approved(&cluster.node, &sleeps(WIDE)?).await?;
+        let seconds = cluster.finished(WIDE as usize).await;
+        stop(processes).await?;
+        cluster.node.stop().await?;
+        rates.push(f64::from(WIDE) / seconds?);
+        progress.one();
+    }
+    let figure = figure(
+        format!("cluster, one run of {WIDE} tasks, {workers} workers"),
+        workers,
+        rates,
+    );
+    Ok(figure)
+}
+
+fn figure(mode: String, workers: usize, rates: Vec<f64>) -> Figure {
+    let ideal = (workers * SLOTS) as f64 / TASK.as_secs_f64();
+    Figure::of("workers", mode, "tasks/s", rates)
+        .higher_is_better()
+        .floor(ideal, "every slot busy all the time")
+        .note(format!(
+            "{SLOTS} slots a worker, tasks that sleep for {} ms",
+            TASK.as_millis()
+        ))
 }
 
 /// So many tasks side by side, each of which waits.
 pub fn sleeps(count: u32) -> anyhow::Result<Arc<Graph>> {
-    let catalogue: Catalogue = built_ins()
-        .into_iter()
-        .map(|one| (one.definition.id, Arc::new(one.definition)))
-        .collect();
+    let catalogue = machine::catalogue();
     let sleep = catalogue
         .values()
         .find(|one| one.method == "core.sleep")
@@ -140,14 +163,12 @@ impl<'a> Cluster<'a> {
         .await?;
         Ok(Cluster {
             node,
-            environment: vec![
-                ("NEENA_DATABASE_URL", own.database_url),
-                ("NEENA_AMQP_URL", own.amqp_url),
-                ("NEENA_AMQP_PREFIX", own.prefix),
-                ("NEENA_MASTER_KEY", MASTER_KEY.to_owned()),
-                ("NEENA_WORKER_CONCURRENCY", SLOTS.to_string()),
-                ("NEENA_LOG", "warn".to_owned()),
-            ],
+            environment: {
+                let mut environment = own.environment();
+                environment.push(("NEENA_WORKER_CONCURRENCY", SLOTS.to_string()));
+                environment.push(("NEENA_LOG", "warn".to_owned()));
+                environment
+            },
             program,
         })
     }
@@ -171,26 +192,8 @@ impl<'a> Cluster<'a> {
         Ok(usize::try_from(count)?)
     }
 
-    async fn measure(
-        self,
-        scenario: &'static str,
-        workers: usize,
-        tasks: usize,
-    ) -> anyhow::Result<Scaled> {
-        let processes = self.workers(workers).await?;
-        let figure = self.finished(scenario, workers, tasks).await;
-        stop(processes).await?;
-        self.node.stop().await?;
-        figure
-    }
-
-    /// Waits until all tasks are done, and reads when.
-    async fn finished(
-        &self,
-        scenario: &'static str,
-        workers: usize,
-        tasks: usize,
-    ) -> anyhow::Result<Scaled> {
+    /// Waits until so many tasks are done; seconds from the first start to the last end.
+    async fn finished(&self, tasks: usize) -> anyhow::Result<f64> {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let sql = "SELECT count(*), COALESCE(max(end_time) - min(start_time), 0) FROM task_runs \
@@ -200,14 +203,7 @@ impl<'a> Cluster<'a> {
             let row = row.context("no answer")?;
             let (done, micros): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             if usize::try_from(done)? == tasks {
-                let waves = tasks as f64 / (workers * SLOTS) as f64;
-                return Ok(Scaled {
-                    scenario,
-                    workers,
-                    tasks,
-                    seconds: micros as f64 / 1e6,
-                    ideal_seconds: waves * TASK.as_secs_f64(),
-                });
+                return Ok(micros as f64 / 1e6);
             }
             ensure!(
                 Instant::now() < deadline,
