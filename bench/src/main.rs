@@ -4,17 +4,27 @@
 //! within an hour. So each scenario alternates with its own floor (as many bare commits through the same driver, as
 //! many bare calls of a warm Python host) and says the ratio.
 
+mod client;
 mod confirms;
 mod figure;
+mod fill;
 mod floor;
+mod footprint;
+mod growth;
+mod http;
+mod latency;
+mod load;
 mod machine;
 mod path;
 mod progress;
 mod runs;
 mod scenarios;
+mod server;
 mod shapes;
+mod soak;
 mod stack;
 mod table;
+mod throughput;
 mod used;
 mod waiting;
 mod work;
@@ -33,8 +43,17 @@ use stack::{Servers, Stack};
 #[derive(Debug, Parser)]
 #[command(name = "neena-bench", version, args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     #[command(flatten)]
     measure: Measure,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Carries out an order on standard input, as the client of a measurement.
+    #[command(hide = true)]
+    Client,
 }
 
 /// What to measure.
@@ -49,6 +68,12 @@ struct Measure {
     /// Samples of each figure, instead of its own number.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
+    /// Finished runs stored for `growth`.
+    #[arg(long, default_value_t = 1_000_000)]
+    stored: usize,
+    /// How long the soak lasts.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
     /// Writes the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -74,20 +99,24 @@ enum Which {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    tokio::runtime::Runtime::new()?.block_on(measure(options.measure))
+    match options.other {
+        Some(Other::Client) => client::run(),
+        None => tokio::runtime::Runtime::new()?.block_on(measure(options.measure)),
+    }
 }
 
 async fn measure(options: Measure) -> anyhow::Result<()> {
-    let figures = scenarios::measure(&options).await?;
+    let (figures, failed) = scenarios::measure(&options).await?;
     let shown: Vec<&Figure> = figures.iter().collect();
     println!("{}", table::table(&shown));
     if let Some(path) = &options.json {
-        let entries: Vec<Entry> = figures
-            .into_iter()
-            .map(|one| Entry::Figure(Box::new(one)))
-            .collect();
-        write(path, &entries)?;
+        let entries = figures.into_iter().map(|one| Entry::Figure(Box::new(one)));
+        write(path, &entries.collect::<Vec<_>>())?;
     }
+    for (scenario, error) in &failed {
+        eprintln!("{scenario} could not be measured: {error:#}");
+    }
+    anyhow::ensure!(failed.is_empty(), "{} could not be measured", failed.len());
     Ok(())
 }
 

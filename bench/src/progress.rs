@@ -25,6 +25,10 @@ impl Progress {
     pub fn one(&self) {
         self.0.inc(1);
     }
+
+    pub fn by(&self, steps: u64) {
+        self.0.inc(steps);
+    }
 }
 
 impl Drop for Progress {
