@@ -30,11 +30,8 @@ fmt: ## format all code
 doc: ## the code's documentation, in target/doc
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
-bench: ## measure, beside this machine's own limits; then how a cluster scales
-	@cargo build --release --workspace --bins
-	@target/release/neena-bench
-	@scripts/servers run target/release/neena-bench --cluster
-	@scripts/startup
+bench: ## measure everything beside this machine's own floor, and others beside us (docs/performance.md); SOAK=10 for ten minutes more
+	@scripts/bench $(if $(SOAK),--soak $(SOAK))
 
 simulate: ## 100,000 seeds of whole workers with every fault there is; SEEDS=1000, SEED=7 for one, traced
 	@cargo build --release --workspace --bins

@@ -72,12 +72,50 @@ impl Order {
                 Ok(1)
             }
             Way::Bulk(count) => {
-                let body = Value::Array(vec![self.run(true); count]).to_string();
-                api.done(Method::POST, "/flow_runs/bulk", Some(body))
-                    .await?;
+                self.many(api, count, true).await?;
+                Ok(count)
+            }
+            Way::BulkTwo(count) => {
+                let runs = self.many(api, count, false).await?;
+                self.approve_many(api, &runs).await?;
                 Ok(count)
             }
         }
+    }
+
+    /// Makes so many in one call.
+    async fn many(
+        &self,
+        api: &mut Connection,
+        count: usize,
+        approved: bool,
+    ) -> anyhow::Result<Vec<Made>> {
+        let body = Value::Array(vec![self.run(approved); count]);
+        let runs: Vec<Made> = api.post("/flow_runs/bulk", body.to_string()).await?;
+        ensure!(
+            runs.len() == count,
+            "{} runs of {count} were made",
+            runs.len()
+        );
+        Ok(runs)
+    }
+
+    /// Approves them in one call.
+    async fn approve_many(&self, api: &mut Connection, runs: &[Made]) -> anyhow::Result<()> {
+        let body: Vec<Value> = runs
+            .iter()
+            .map(|run| json!({ "flow_run_id": run.id }))
+            .collect();
+        let body = Value::Array(body).to_string();
+        let path = "/flow_runs/approve/bulk";
+        let answer = api.done(Method::PUT, path, Some(body)).await?;
+        let outcomes: Vec<Outcome> = serde_json::from_slice(&answer)?;
+        let refused = outcomes.iter().find(|one| one.status != 200);
+        ensure!(
+            refused.is_none(),
+            "an approval in bulk ended as {refused:?}"
+        );
+        Ok(())
     }
 
     async fn approve(&self, api: &mut Connection, run: Uuid) -> anyhow::Result<()> {
@@ -109,6 +147,12 @@ async fn closed(order: &Arc<Order>, in_flight: usize, seconds: f64) -> anyhow::R
         seconds: began.elapsed().as_secs_f64(),
         latencies: Vec::new(),
     })
+}
+
+/// What became of one approval of many.
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    status: u16,
 }
 
 /// A run as lists show it in short.
@@ -156,7 +200,7 @@ async fn open(order: &Arc<Order>, rate: f64, runs: usize) -> anyhow::Result<Answ
     let waiting = Arc::new(match order.way {
         Way::Two => waiting(order, &mut idle, runs).await?,
         Way::One => Vec::new(),
-        Way::Bulk(_) => bail!("an open loop has one run a call"),
+        Way::Bulk(_) | Way::BulkTwo(_) => bail!("an open loop has one run a call"),
     });
     let began = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));

@@ -9,6 +9,9 @@ use sea_orm::{
 use crate::progress::Progress;
 use crate::stack::Place;
 
+/// Rows that a run of one task leaves for good: the run, its plan, the task, the result, the vote, and its entries of
+/// the log.
+pub const ROWS_OF_A_RUN: usize = 6;
 /// Runs that are copied together.
 const TOGETHER: i64 = 20_000;
 
@@ -36,11 +39,14 @@ const fn kept(table: &'static str, run: &'static str, own: Option<&'static str>)
     Kept { table, run, own }
 }
 
-/// Copies the only run of the database until there are `count` more. No process may have it open. How many rows
-/// a run leaves.
-pub async fn fill(place: &Place, count: usize) -> anyhow::Result<usize> {
+/// Copies the only run of the database until there are `count` more. No process may have it open.
+pub async fn fill(place: &Place, count: usize) -> anyhow::Result<()> {
     let filling = Filling::open(place).await?;
     let rows = filling.check().await?;
+    ensure!(
+        rows == ROWS_OF_A_RUN,
+        "a run leaves {rows} rows, not {ROWS_OF_A_RUN}: the floor of throughput counts them, too"
+    );
     let count = i64::try_from(count)?;
     let progress = Progress::new(&format!("storing {count} finished runs"), count as u64);
     let trigger = filling.let_numbers_in().await?;
@@ -51,8 +57,7 @@ pub async fn fill(place: &Place, count: usize) -> anyhow::Result<usize> {
         first += some;
         progress.by(some as u64);
     }
-    filling.close(trigger).await?;
-    Ok(rows)
+    filling.close(trigger).await
 }
 
 struct Filling {

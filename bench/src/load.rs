@@ -31,6 +31,14 @@ pub enum Way {
     One,
     /// So many made and approved in one call.
     Bulk(usize),
+    /// One call to make so many, one to approve them.
+    BulkTwo(usize),
+}
+
+impl Way {
+    pub fn is_bulk(self) -> bool {
+        matches!(self, Way::Bulk(_) | Way::BulkTwo(_))
+    }
 }
 
 /// When runs are asked for.

@@ -6,6 +6,7 @@
 
 mod client;
 mod confirms;
+mod draw;
 mod figure;
 mod fill;
 mod floor;
@@ -17,12 +18,14 @@ mod load;
 mod machine;
 mod path;
 mod progress;
+mod report;
 mod runs;
 mod scenarios;
 mod server;
 mod shapes;
 mod soak;
 mod stack;
+mod svg;
 mod table;
 mod throughput;
 mod used;
@@ -51,6 +54,19 @@ struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Other {
+    /// Puts files of figures together, ours and those of others: a table with floors and goals.
+    Report {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Writes all of them here, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Writes the tables of docs/performance.md and the charts it shows, from files of figures.
+    Draw {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Carries out an order on standard input, as the client of a measurement.
     #[command(hide = true)]
     Client,
@@ -101,6 +117,12 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     match options.other {
         Some(Other::Client) => client::run(),
+        Some(Other::Draw { files }) => draw::draw(&files, Path::new(".")),
+        Some(Other::Report { files, json }) => {
+            let entries = report::merged(&files)?;
+            println!("{}", report::text(&entries));
+            json.map_or(Ok(()), |path| write(&path, &entries))
+        }
         None => tokio::runtime::Runtime::new()?.block_on(measure(options.measure)),
     }
 }

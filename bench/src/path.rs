@@ -211,6 +211,12 @@ impl Path {
             higher_is_better: self.floor == Under::Rows,
             ..Figure::of(self.scenario, mode, unit, values)
         };
+        let figure = match (self.commits, figure.commits) {
+            (Some(promised), Some(found)) if found != promised => {
+                figure.note(format!("{promised} durable commits were promised"))
+            }
+            _ => figure,
+        };
         let commit = median(grounds.iter().map(|one| one.commit).collect());
         let floor = median(grounds.iter().map(|one| one.floor).collect());
         let figure = match self.fast {

@@ -25,7 +25,6 @@ const READY: Duration = Duration::from_secs(60);
 pub struct Server {
     pub url: String,
     pub token: String,
-    pub place: Place,
     /// From its start to its ready line, of the process that answers.
     pub ready: Duration,
     processes: Vec<Child>,
@@ -89,7 +88,6 @@ impl Site {
             token: std::fs::read_to_string(self.dir.join("token"))?
                 .trim()
                 .to_owned(),
-            place: self.place.clone(),
             ready,
             processes,
         })

@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use crate::Measure;
 use crate::figure::{Figure, median};
+use crate::fill::ROWS_OF_A_RUN;
 use crate::floor::Floor;
 use crate::load::{Pace, Way, carry_out};
 use crate::progress::Progress;
 use crate::server::{Server, Single, Site};
 use crate::stack::{self, Stack};
 
-/// Rows that a run of one task leaves for good: the run, its plan, the vote, two entries of the log, the task, the result.
-pub const ROWS_OF_A_RUN: f64 = 6.0;
 /// Calls in flight that are tried: the best number is taken.
 const IN_FLIGHT: [usize; 3] = [8, 32, 128];
+/// The same of calls in bulk, each of which holds a transaction for long.
+const IN_FLIGHT_BULK: [usize; 3] = [1, 2, 8];
 /// How long a sample lasts, and a try.
 const SECONDS: f64 = 4.0;
 const TRY: f64 = 1.5;
 /// Runs of a call in bulk.
-const BULK: usize = 200;
+const BULK: usize = 500;
 
 /// Plain calls, one call a run, and in bulk.
 pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Figure>> {
@@ -27,8 +28,12 @@ pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Fig
         (Way::Two, "a call to make it, a call to approve it"),
         (Way::One, "made and approved in one call"),
         (
+            Way::BulkTwo(BULK),
+            "in bulk, a call to make 500, a call to approve them",
+        ),
+        (
             Way::Bulk(BULK),
-            "in bulk, 200 made and approved in one call",
+            "in bulk, 500 made and approved in one call",
         ),
     ];
     let mut figures = Vec::new();
@@ -40,9 +45,7 @@ pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Fig
         let server = site.start().await?;
         let floor = Floor::beside(&site.place).await?;
         let single = server.single().await?;
-        if let Way::Bulk(_) = way
-            && !has_bulk(&server).await?
-        {
+        if way.is_bulk() && !has_bulk(&server).await? {
             server.stop().await?;
             continue;
         }
@@ -68,7 +71,7 @@ pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Fig
             )
             .higher_is_better()
             .floor(
-                median(rows) / ROWS_OF_A_RUN,
+                median(rows) / ROWS_OF_A_RUN as f64,
                 format!("{ROWS_OF_A_RUN} rows a run, 512 a commit"),
             )
             .note(format!("{in_flight} calls in flight ({tried})")),
@@ -86,11 +89,11 @@ async fn best(
 ) -> anyhow::Result<(usize, String)> {
     let mut found = (0.0, 0);
     let mut tried = Vec::new();
-    for in_flight in IN_FLIGHT {
-        // More than this in bulk is more than the server takes at once.
-        if matches!(way, Way::Bulk(_)) && in_flight > 32 {
-            continue;
-        }
+    let numbers = match way.is_bulk() {
+        true => IN_FLIGHT_BULK,
+        false => IN_FLIGHT,
+    };
+    for in_flight in numbers {
         let pace = Pace::Closed {
             in_flight,
             seconds: TRY,
