@@ -136,4 +136,18 @@ async fn an_answer_after_the_timeout_is_refused_and_noted() {
         "{log:?}"
     );
     assert_eq!(api.seen(run).await["approval_status"], json!(null));
+    // Nor is it otherwise once time has decided.
+    lapse(&api, run, Subject::Run).await;
+    for what in ["approve", "reject"] {
+        let late = api.decide("eve", what, run, "", None).await.expect(409);
+        assert_eq!(
+            late.detail(),
+            "The time to decide about this flow run is over"
+        );
+    }
+    let log = api.log(run).await;
+    let noted = log
+        .iter()
+        .filter(|line| line.starts_with("refused: too late"));
+    assert_eq!((log.len(), noted.count()), (5, 4), "{log:?}");
 }

@@ -154,6 +154,7 @@ impl<'a> Model<'a> {
         let stands = !self.cancelled || matches!(self.outcome, Some(Outcome::Rejected(_)));
         match self.outcome {
             Some(_) if said && as_decided && stands => Some(Verdict::AlreadySo),
+            Some(Outcome::Expired) => Some(Verdict::Late),
             Some(_) => Some(Verdict::Conflict),
             None if self.cancelled => Some(Verdict::Conflict),
             None if said => Some(Verdict::AlreadySo),

@@ -274,11 +274,19 @@ fn open(facts: &Facts, now: Micros) -> Result<&Ask, Refused> {
         .as_ref()
         .ok_or_else(|| conflict("The flow run does not ask for approval"))?;
     if ask.is_over(now) {
-        return Err(Refused::Late(
-            "The time to decide about this flow run is over".to_owned(),
-        ));
+        return Err(late());
     }
     Ok(ask)
+}
+
+fn late() -> Refused {
+    Refused::Late("The time to decide about this flow run is over".to_owned())
+}
+
+/// Whether time rejected the plan: nobody did.
+fn expired(facts: &Facts) -> bool {
+    facts.run.approval_status == Some(ApprovalStatus::Rejected)
+        && !facts.votes.iter().any(|vote| vote.kind == VoteKind::Reject)
 }
 
 /// The live row, if it waits for a vote on the plan that `say` names.
@@ -306,6 +314,8 @@ fn waiting<'a>(facts: &'a Facts, say: &Say, kind: VoteKind) -> Result<&'a LiveRu
             }
         }
         _ if voted && decided => Err(Refused::AlreadySo),
+        // Too late is too late, whether or not somebody has looked at the time meanwhile.
+        _ if expired(facts) => Err(late()),
         _ => Err(conflict(already(facts))),
     }
 }
