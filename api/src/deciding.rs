@@ -206,7 +206,7 @@ pub(crate) async fn decide_new(
 }
 
 /// The answer to a decision that changed nothing.
-fn refusal(refused: &Refused) -> ApiError {
+pub(crate) fn refusal(refused: &Refused) -> ApiError {
     match refused {
         Refused::StalePlan => ApiError::StalePlan,
         Refused::Denied(denied) => ApiError::Forbidden(sentence(&denied.to_string())),

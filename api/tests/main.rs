@@ -32,3 +32,4 @@ mod tenants;
 mod tokens;
 mod troubled;
 mod users;
+mod ways;

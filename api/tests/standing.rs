@@ -245,6 +245,9 @@ async fn it_collects_approvals_by_the_rules_of_a_run() {
     because(tom).await.expect(200);
     assert_eq!(api.count("SELECT count(*) FROM approvals").await, 2);
     assert!(started(&run(&api, &ada(&api), flow, request).await));
+    // Who tried and could not is known: ada, tom too early, eve in a second stage.
+    let refused = "SELECT count(*) FROM decisions WHERE what = 'refused' AND result LIKE 'standing approval %'";
+    assert_eq!(api.count(refused).await, 3);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ pub(crate) async fn show(State(app): State<AppState>, RawQuery(query): RawQuery)
         let token = field(query.as_deref().unwrap_or_default().as_bytes(), "token");
         let token = token.unwrap_or_default();
         match open(&app, &token).await? {
-            Ok(opened) => form(&app, &opened, &token, None).await,
+            Ok(opened) => ask(&app, &opened, &token, None).await,
             Err(why) => Ok(told(&why)),
         }
     };
@@ -112,6 +112,19 @@ pub(crate) async fn submit(State(app): State<AppState>, request: Request) -> Res
     detached(work).await.unwrap_or_else(page::failed)
 }
 
+/// The form; or why there is nothing to decide any more.
+async fn ask(
+    app: &AppState,
+    opened: &Opened,
+    token: &str,
+    fault: Option<&str>,
+) -> Result<Response, ApiError> {
+    match &opened.closed {
+        Some(why) => Ok(told(why)),
+        None => form(app, opened, token, fault).await,
+    }
+}
+
 async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
     let token = field(bytes, "token").unwrap_or_default();
     let opened = match open(app, &token).await? {
@@ -120,7 +133,7 @@ async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
     };
     let (word, said) = match said(&opened, bytes) {
         Ok(said) => said,
-        Err(fault) => return form(app, &opened, &token, Some(&fault)).await,
+        Err(fault) => return ask(app, &opened, &token, Some(&fault)).await,
     };
     let id = opened.link.id;
     let now = app.db().now().await?;
@@ -162,7 +175,7 @@ async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
         Ok(_) => Ok(told(&Told::thanks(word, &opened))),
         Err(ApiError::Invalid(faults)) => {
             let fault = page::in_words(&faults);
-            form(app, &opened, &token, Some(&fault)).await
+            ask(app, &opened, &token, Some(&fault)).await
         }
         Err(ApiError::Forbidden(why)) => Ok(told(&Told::refused(StatusCode::FORBIDDEN, why))),
         Err(ApiError::Conflict(why)) => Ok(told(&Told::refused(StatusCode::CONFLICT, why))),

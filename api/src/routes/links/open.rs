@@ -20,7 +20,11 @@ use crate::state::AppState;
 pub(super) struct Opened {
     pub(super) link: approval_link::Model,
     pub(super) plan: Arc<Plan>,
-    pub(super) ask: ask::Model,
+    /// What is asked; none if it is not any more.
+    pub(super) ask: Option<ask::Model>,
+    /// Why there is nothing left to decide. Whoever decides all the same is refused by the one way to decide, which
+    /// notes what came too late.
+    pub(super) closed: Option<Told>,
     pub(super) subject: Subject,
     /// The name of the gate's task; none: the plan.
     pub(super) gate: Option<String>,
@@ -59,18 +63,8 @@ pub(super) async fn open(app: &AppState, token: &str) -> Result<Result<Opened, T
     }
     let asks = tenant.asks(RunId(link.run_id)).await?;
     let asked = |ask: &ask::Model| (ask.idx, ask.item) == (link.idx, link.item);
-    let ask = match asks.into_iter().find(asked) {
-        Some(ask) if ask.state == AskState::Open.as_str() => ask,
-        Some(ask) => {
-            let why = ask.reason.unwrap_or(ask.state);
-            let why = format!("It was decided already: {why}.");
-            return Ok(Err(Told::refused(StatusCode::CONFLICT, why)));
-        }
-        None => return Ok(Err(Told::DECIDED)),
-    };
-    if ask.stage != link.stage {
-        return Ok(Err(Told::MOVED_ON));
-    }
+    let ask = asks.into_iter().find(asked);
+    let closed = closed(ask.as_ref(), link.stage);
     let recipient = [link.recipient.clone()];
     let mut able = people::approving(reader, organization, Some(&recipient)).await?;
     let Some(user) = able.remove(&link.recipient) else {
@@ -89,9 +83,24 @@ pub(super) async fn open(app: &AppState, token: &str) -> Result<Result<Opened, T
         reason_required,
         link,
         ask,
+        closed,
         user,
         plan,
     }))
+}
+
+/// Why a link for `stage` has nothing to decide; none: it has.
+fn closed(ask: Option<&ask::Model>, stage: i32) -> Option<Told> {
+    match ask {
+        None => Some(Told::DECIDED),
+        Some(ask) if ask.state != AskState::Open.as_str() => {
+            let why = ask.reason.as_ref().unwrap_or(&ask.state);
+            let why = format!("It was decided already: {why}.");
+            Some(Told::refused(StatusCode::CONFLICT, why))
+        }
+        Some(ask) if ask.stage != stage => Some(Told::MOVED_ON),
+        Some(_) => None,
+    }
 }
 
 fn on(link: &approval_link::Model) -> Subject {

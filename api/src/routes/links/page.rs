@@ -168,7 +168,11 @@ pub(super) async fn form(
     body.push_str(&plan::changes(app, opened).await?);
     body.push_str(&plan::operations(opened));
     let answer = plan::form(opened).map_or_else(String::new, |schema| {
-        let filled = opened.ask.answer.as_deref().unwrap_or("{}");
+        let filled = opened
+            .ask
+            .as_ref()
+            .and_then(|ask| ask.answer.as_deref())
+            .unwrap_or("{}");
         format!(
             "<p><label for=\"answer\">Fill in, as JSON that fits this schema:</label></p><pre>{}</pre>\
              <textarea id=\"answer\" name=\"answer\" rows=\"6\">{}</textarea>",

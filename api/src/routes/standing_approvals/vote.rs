@@ -3,8 +3,8 @@
 use futures_util::FutureExt;
 use neena_engine::approval::{Origin, Party, Person, Policy, may_approve, tally};
 use neena_engine::ids::UserId;
-use neena_engine::run::{Vote, VoteKind};
-use neena_engine::{Fault, loc};
+use neena_engine::run::{Refused, Vote, VoteKind, What};
+use neena_engine::{Fault, Hash, loc};
 use neena_store::entities::standing_approval::Model;
 use neena_store::queries::standing::{NewVote, vote};
 use neena_store::queries::{self, NewEntry};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{StandingView, THING};
 use crate::auth::Caller;
+use crate::deciding::refusal;
 use crate::error::ApiError;
 use crate::extract::{Pairs, QueryParameters};
 use crate::state::AppState;
@@ -58,7 +59,7 @@ pub(super) async fn approve(
                 .iter()
                 .any(|vote| spoke(vote) && (active || here(vote)))
             {
-                return Ok(StandingView::of(row, &stored, now.0));
+                return Ok(Ok(StandingView::of(row, &stored, now.0)));
             }
             if row.state != "open" || row.ends_at.is_some_and(|ends| ends <= now.0) {
                 let why = "The standing approval does not ask for approvals any more";
@@ -72,8 +73,24 @@ pub(super) async fn approve(
                 permissions: caller.permissions.words(),
                 roles: &roles,
             };
-            let right = may_approve(&policy, stage, false, &person, &origin(&row), &votes)
-                .map_err(|denied| ApiError::Forbidden(denied.to_string()))?;
+            let name = policy.stages.get(stage).map(|stage| stage.name.as_str());
+            let right = match may_approve(&policy, stage, false, &person, &origin(&row), &votes) {
+                Ok(right) => right,
+                // It is noted, as with a run; nothing else was written that would have to go.
+                Err(denied) => {
+                    let result = format!("standing approval {}: refused: {denied}", row.id);
+                    let entry = NewEntry {
+                        what: What::Refused.as_str(),
+                        plan_hash: plan_hash(&row),
+                        stage: name,
+                        comment: approving.comment.as_deref(),
+                        result: &result,
+                        ..caller.entry()
+                    };
+                    tenant.append(entry, now).await?;
+                    return Ok(Err(refusal(&Refused::Denied(denied))));
+                }
+            };
             let given = approving.comment.as_deref().map(str::trim);
             if policy.reason_required && given.is_none_or(str::is_empty) {
                 let msg = "The policy asks for a reason: a comment is needed";
@@ -96,14 +113,13 @@ pub(super) async fn approve(
             let stands_in_for = own.stands_in_for.clone();
             let after = tally(&policy, &[votes, vec![own]].concat());
             let full = after.stage >= policy.stages.len();
-            let name = policy.stages.get(stage).map(|stage| stage.name.as_str());
             let have = after.approvals.get(stage).copied().unwrap_or_default();
             let needed = policy.stages.get(stage).map_or(1, |stage| stage.count);
             let result = format!("standing approval {}: {have} of {needed}", row.id);
             let entry = NewEntry {
                 what: "standing_approve",
                 stands_in_for: stands_in_for.as_deref(),
-                plan_hash: row.plan_hash.as_deref().and_then(|hash| hash.parse().ok()),
+                plan_hash: plan_hash(&row),
                 stage: name,
                 comment: approving.comment.as_deref(),
                 result: &result,
@@ -125,11 +141,15 @@ pub(super) async fn approve(
             let row = tenant.standing(approving.id).await?;
             let row = row.ok_or(ApiError::NotFound(THING))?;
             let votes = tenant.standing_votes(&[&row]).await?;
-            Ok(StandingView::of(row, &votes, now.0))
+            Ok::<_, ApiError>(Ok(StandingView::of(row, &votes, now.0)))
         }
         .boxed()
     });
-    work.await
+    work.await?
+}
+
+fn plan_hash(row: &Model) -> Option<Hash> {
+    row.plan_hash.as_deref()?.parse().ok()
 }
 
 /// The policy it was made under.

@@ -42,7 +42,7 @@ pub(super) fn facts(opened: &Opened) -> String {
     if let Some(stage) = &opened.stage {
         rows.push(("Stage", stage.clone()));
     }
-    if let Some(due) = opened.ask.due_at {
+    if let Some(due) = opened.ask.as_ref().and_then(|ask| ask.due_at) {
         rows.push(("Answer until", Micros(due).to_string()));
     }
     rows.push(("Run", opened.link.run_id.to_string()));
