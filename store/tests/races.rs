@@ -72,22 +72,6 @@ fn count(kinds: &[String], kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_last_votes_make_one_start() {
-    race(ROUNDS, |[a, b]| async move {
-        let run = a.waiting(1, 2).await;
-        let (one, two) = both(
-            decides(a.clone(), run, approve(1)),
-            decides(b, run, approve(2)),
-        )
-        .await;
-        assert!(done(&one) && done(&two), "{one:?} {two:?}");
-        assert_eq!(a.outbox(run).await, ["flow_run.approved"]);
-        assert_eq!(a.row(run).await.status, "in_progress");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_approve_and_cancel_the_cancel_stands() {
     race(ROUNDS, |[a, b]| async move {
         let run = a.waiting(1, 1).await;

@@ -56,6 +56,16 @@ impl Ground {
     pub fn execute(&self, sql: &str) {
         on_a_thread(async { execute(&self.database, sql).await });
     }
+
+    /// The number that a query of the database gives.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let mut connection = PgConnection::connect(&self.database).await.unwrap();
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+        let count = query.fetch_one(&mut connection).await;
+        let count = count.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.unwrap();
+        count
+    }
 }
 
 impl Drop for Ground {

@@ -199,6 +199,15 @@ impl Place {
         Process::start(command, self.path("log"))
     }
 
+    /// A token of somebody who may approve.
+    pub fn approver(&self, email: &str) -> String {
+        let mut command = self.neena();
+        command.args(["token", "--permissions", "read,approve", "--email", email]);
+        let made = command.output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
     /// Brings the database up to date.
     pub fn migrate(&self) {
         let migrated = self.neena().arg("migrate").output().unwrap();
@@ -211,6 +220,16 @@ impl Place {
 }
 
 impl Server {
+    /// The same server, called by somebody else; its processes stay where they are.
+    pub fn called_by(&self, token: &str) -> Server {
+        Server {
+            processes: Vec::new(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
     /// `kill -9` of all its processes.
     pub fn kill(&mut self) {
         self.processes.iter_mut().for_each(Process::kill);
@@ -287,6 +306,16 @@ impl Server {
 
     /// A flow of these operations: (method, arguments, indexes it waits for).
     pub async fn flow(&self, name: &str, operations: &[(&str, Value, &[usize])]) -> Value {
+        self.flow_asking(name, json!(null), operations).await
+    }
+
+    /// The same, with a policy of its own.
+    pub async fn flow_asking(
+        &self,
+        name: &str,
+        approval: Value,
+        operations: &[(&str, Value, &[usize])],
+    ) -> Value {
         let mut task_operations = Vec::new();
         let mut dependencies = Vec::new();
         for (index, (method, arguments, inputs)) in operations.iter().enumerate() {
@@ -305,6 +334,7 @@ impl Server {
         }
         let flow = json!({
             "name": name,
+            "approval": approval,
             "task_operations": task_operations,
             "dependencies": dependencies,
         });

@@ -5,6 +5,7 @@ mod broker;
 mod crash;
 mod ground;
 mod harness;
+mod last_votes;
 mod life;
 mod process;
 mod schema;
