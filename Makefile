@@ -1,7 +1,7 @@
 # Thin: each target says what to run, the scripts know how.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint fmt doc bench simulate chaos
+.PHONY: help demo serve test check lint fmt doc bench budgets simulate chaos
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## /{ printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ doc: ## the code's documentation, in target/doc
 
 bench: ## measure everything beside this machine's own floor, and others beside us (docs/performance.md); SOAK=10 for ten minutes more
 	@scripts/bench $(if $(SOAK),--soak $(SOAK))
+
+budgets: ## instructions of the hot paths, beside what they may take; UPDATE=1 writes the counts of now down
+	@scripts/budgets $(if $(UPDATE),--update)
 
 simulate: ## 100,000 seeds of whole workers with every fault there is; SEEDS=1000, SEED=7 for one, traced
 	@cargo build --release --workspace --bins
