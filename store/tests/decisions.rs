@@ -3,7 +3,7 @@
 use neena_engine::Hash;
 use neena_engine::ids::OrganizationId;
 use neena_engine::run::{Decision, Refused, RunStatus, Say, Then};
-use neena_store::Decided;
+use neena_store::{Decided, Deciding};
 use uuid::Uuid;
 
 use crate::harness::{
@@ -14,6 +14,7 @@ use crate::harness::{
 on_every_store! {
     approving_makes_a_run_ready,
     two_approvers_at_once_make_one_event,
+    many_at_once_are_decided_as_one_after_the_other,
     a_quorum_takes_its_votes,
     the_last_votes_of_a_quorum_are_both_counted,
     the_same_person_again_is_already_so,
@@ -69,6 +70,65 @@ async fn two_approvers_at_once_make_one_event(world: World) {
         assert_eq!((done, late.count()), (1, 7), "{decided:?}");
         assert_eq!(world.outbox(run).await, ["flow_run.approved"]);
     }
+}
+
+async fn many_at_once_are_decided_as_one_after_the_other(world: World) {
+    let mut runs = Vec::new();
+    for votes in [1, 1, 1, 2] {
+        runs.push(world.waiting(1, votes).await);
+    }
+    let [a, b, gone, two] = runs[..] else {
+        panic!("four runs")
+    };
+    world.decide(gone, cancel(1)).await;
+    let mut all = Vec::new();
+    for (run, decision) in [
+        (two, approve(1)),
+        (b, reject(1)),
+        (a, approve(1)),
+        (gone, approve(1)),
+        (a, approve(1)),
+        (a, approve(2)),
+        (two, approve(2)),
+        (a, cancel(1)),
+    ] {
+        let plan = world.store.plan(run).await.unwrap();
+        all.push((world.deciding(run, decision), plan));
+    }
+    let elsewhere = Deciding {
+        organization: OrganizationId(Uuid::now_v7()),
+        ..all[0].0.clone()
+    };
+    all.push((elsewhere, all[0].1.clone()));
+    let decided = world.store.decide_all(&all).await.unwrap();
+    let told: Vec<&str> = decided
+        .iter()
+        .map(|one| match one {
+            Decided::Done { outbox, .. } => outbox.first().map_or("vote", |event| &*event.kind),
+            Decided::AlreadySo => "already so",
+            Decided::Refused(_) => "refused",
+            Decided::NotFound => "not found",
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "vote",
+            "flow_run.rejected",
+            "flow_run.approved",
+            "refused",
+            "already so",
+            "refused",
+            "flow_run.approved",
+            "flow_run.cancelled",
+            "not found"
+        ]
+    );
+    for (run, status) in [(a, "cancelled"), (b, "cancelled"), (two, "in_progress")] {
+        assert_eq!(world.row(run).await.status, status);
+    }
+    assert_eq!(world.outbox(two).await, ["flow_run.approved"]);
+    assert_eq!(world.outbox(b).await, ["flow_run.rejected"]);
 }
 
 async fn a_quorum_takes_its_votes(world: World) {
