@@ -2,6 +2,7 @@
 //! line, links, and all of them in turn; approved along with being made; and approved beforehand.
 
 mod case;
+mod inbox;
 mod scene;
 mod town;
 

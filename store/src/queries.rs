@@ -20,7 +20,7 @@ mod policies;
 use neena_engine::ids::OrganizationId;
 use sea_orm::ConnectionTrait;
 
-pub use approvals::{Asked, Reader, Waiting};
+pub use approvals::{Asked, Place, Reader, Waiting};
 pub use decisions::{Mark, NewEntry};
 pub use flow_requests::FlowRequestEdit;
 pub use flow_runs::{Page, Preview, TaskResults};

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use neena_engine::approval::{Person, Principal, Roles, Subject, among};
+use neena_engine::approval::{Person, Policy, Principal, Right, Roles, among, may_approve};
 use neena_engine::ids::RunId;
 use neena_engine::plan::Plan;
-use neena_engine::run::TaskKey;
-use neena_store::queries::{self, Reader, Tenant, Waiting};
+use neena_engine::run::Vote;
+use neena_store::queries::{self, Place, Reader, Tenant, Waiting, Window};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,18 +73,23 @@ pub(crate) async fn all(
         permissions: caller.permissions.words(),
         roles: &roles,
     };
-    let mut places: HashMap<String, Option<String>> = HashMap::new();
+    let mut rights = Rights::new();
     for asked in tenant.audiences().await? {
         if let Some(right) = among(&asked.audience, &person) {
-            places.insert(asked.hash, right.stands_in_for);
+            rights.insert(asked.hash, right.stands_in_for.is_none());
         }
     }
-    let audiences: Vec<String> = places.keys().cloned().collect();
-    let reader = Reader {
-        user: caller.user,
-        email: &caller.email,
-    };
-    let rows = tenant.inbox(&audiences, reader, paging.window()).await?;
+    let window = paging.window();
+    let places = open_to(&app, &tenant, &person, &rights, window).await?;
+    let mut lent = HashMap::new();
+    let page: Vec<Place> = places
+        .into_iter()
+        .map(|(place, right)| {
+            lent.insert((place.run_id, place.idx, place.item), right.stands_in_for);
+            place
+        })
+        .collect();
+    let rows = tenant.at_places(&page).await?;
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         let stage = match &row.stage_name {
@@ -92,10 +97,84 @@ pub(crate) async fn all(
             // The stages of gates stand in the graph, which is read once for all runs of a flow version.
             None => stage_of(&*app.store().plan(RunId(row.run_id)).await?, &row),
         };
-        let stands_in_for = places.get(&row.audience).cloned().flatten();
+        let stands_in_for = lent.remove(&(row.run_id, row.idx, row.item)).flatten();
         views.push(WaitingView::of(row, stage, stands_in_for));
     }
     Ok(Json(views))
+}
+
+/// The audiences somebody is one of, by hash; whether in their own place.
+type Rights = HashMap<String, bool>;
+
+/// The places of the window among what `person` may decide, each with their right.
+async fn open_to<C: ConnectionTrait>(
+    app: &AppState,
+    tenant: &Tenant<'_, C>,
+    person: &Person<'_>,
+    rights: &Rights,
+    window: Window,
+) -> Result<Vec<(Place, Right)>, ApiError> {
+    let audiences: Vec<String> = rights.keys().cloned().collect();
+    let reader = Reader {
+        user: person.user,
+        email: person.email,
+    };
+    let wanted = window.skip.saturating_add(window.limit);
+    let mut most = wanted;
+    let mut checked = 0;
+    let mut open: Vec<(Place, Right)> = Vec::new();
+    loop {
+        let places = tenant.inbox(&audiences, reader, most).await?;
+        let last = (places.len() as u64) < most;
+        for place in places.into_iter().skip(checked) {
+            checked += 1;
+            let own = rights.get(&place.audience).copied().unwrap_or_default();
+            if let Some(right) = right(app, tenant, person, &place, own).await? {
+                open.push((place, right));
+            }
+        }
+        if last || open.len() as u64 >= wanted {
+            break;
+        }
+        // As many again as are missing, and some more.
+        most = most.saturating_mul(2);
+    }
+    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(open
+        .into_iter()
+        .skip(number(window.skip))
+        .take(number(window.limit))
+        .collect())
+}
+
+/// The right of `person` to approve what is asked at `place`; none: they may not. `own`: whether it is asked of them
+/// in their own place. Then a first stage holds nothing that was not looked at in finding it, and no plan is read.
+async fn right<C: ConnectionTrait>(
+    app: &AppState,
+    tenant: &Tenant<'_, C>,
+    person: &Person<'_>,
+    place: &Place,
+    own: bool,
+) -> Result<Option<Right>, ApiError> {
+    if own && place.stage == 0 {
+        return Ok(Some(Right {
+            stands_in_for: None,
+        }));
+    }
+    let run = RunId(place.run_id);
+    let plan = app.store().plan(run).await?;
+    let votes = tenant.votes(run).await?;
+    let votes: Vec<Vote> = votes
+        .iter()
+        .filter(|vote| (vote.idx, vote.item) == (place.idx, place.item))
+        .map(queries::standing::vote)
+        .collect();
+    let stage = usize::try_from(place.stage).unwrap_or_default();
+    let right = policy(&plan, place.idx).and_then(|policy| {
+        let origin = plan.head.origin();
+        may_approve(policy, stage, place.escalated, person, &origin, &votes).ok()
+    });
+    Ok(right)
 }
 
 /// What the caller is in the organization now.
@@ -119,21 +198,19 @@ async fn roles<C: ConnectionTrait>(
     Ok(roles)
 }
 
+/// The policy of the plan, or of its gate before the operation `index`.
+fn policy(plan: &Plan, index: i64) -> Option<&Policy> {
+    let Ok(index) = u32::try_from(index) else {
+        return Some(&plan.head.policy);
+    };
+    let position = plan.graph.position(index)?;
+    let gate = plan.graph.operation(position).approval.as_ref()?;
+    Some(&gate.policy)
+}
+
 fn stage_of(plan: &Plan, row: &Waiting) -> String {
-    let subject = match u32::try_from(row.idx) {
-        Ok(index) => Subject::Gate(TaskKey { index, item: None }),
-        Err(_) => Subject::Run,
-    };
-    let policy = match subject {
-        Subject::Run => Some(&plan.head.policy),
-        Subject::Gate(key) => plan
-            .graph
-            .position(key.index)
-            .and_then(|position| plan.graph.operation(position).approval.as_ref())
-            .map(|gate| &gate.policy),
-    };
     let stage = usize::try_from(row.stage).unwrap_or_default();
-    policy
+    policy(plan, row.idx)
         .and_then(|policy| policy.stages.get(stage))
         .map(|stage| stage.name.clone())
         .unwrap_or_default()

@@ -88,12 +88,15 @@ impl<'a> Scene<'a> {
         self.town
             .api
             .execute(format!(
-                "INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, \
+                "INSERT INTO audiences (organization_id, hash, body) SELECT organization_id, '{0}', '{1}' \
+                   FROM live_runs WHERE run_id = {run} ON CONFLICT DO NOTHING; \
+                 INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, \
                    asked_at, due_at, wake_at, escalated, requester, author, needed) \
-                 SELECT run_id, 1, -1, organization_id, flow_id, 'ship', 'open', 0, '{}', {}, {}, {}, {no}, '{}', \
-                   {}, {} FROM live_runs WHERE run_id = {run}; \
+                 SELECT run_id, 1, -1, organization_id, flow_id, 'ship', 'open', 0, '{0}', {2}, {3}, {4}, {no}, '{5}', \
+                   {6}, {7} FROM live_runs WHERE run_id = {run}; \
                  UPDATE live_runs SET phase = 'parked', epoch = 1, ready_at = NULL WHERE run_id = {run}",
                 asked.audience.hash(),
+                serde_json::to_string(&asked.audience).unwrap(),
                 ask.asked_at.0,
                 number(ask.due_at),
                 number(ask.wake_at),

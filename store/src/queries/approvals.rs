@@ -1,5 +1,7 @@
 //! What waits for people, and what they have said.
 
+use std::collections::HashMap;
+
 use neena_engine::approval::Audience;
 use neena_engine::ids::{RunId, UserId};
 use sea_orm::{
@@ -8,8 +10,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::Tenant;
 use super::flow_runs::READABLE;
-use super::{Tenant, Window};
 use crate::entities::{approval, ask, audience};
 
 /// Audiences asked for in one statement: each is an index range of its own.
@@ -59,11 +61,18 @@ pub struct Waiting {
 
 /// The place of a question in an inbox: the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, FromQueryResult)]
-struct Place {
-    asked_at: i64,
-    run_id: Uuid,
-    idx: i64,
-    item: i64,
+pub struct Place {
+    pub asked_at: i64,
+    pub run_id: Uuid,
+    /// The operation of the gate; -1: the whole run.
+    pub idx: i64,
+    /// The item of that operation; -1: none.
+    pub item: i64,
+    /// Hash of who may answer.
+    pub audience: String,
+    /// The stage that is asked, from 0.
+    pub stage: i32,
+    pub escalated: bool,
 }
 
 impl<C: ConnectionTrait> Tenant<'_, C> {
@@ -88,37 +97,39 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .collect()
     }
 
-    /// What is asked of the audiences of these hashes, the oldest first; without what `reader` asked for or wrote
-    /// themselves where they may not answer it, and without what they have answered in its stage.
+    /// The first places, `most` of them, of what is asked of the audiences of these hashes, the oldest first; without
+    /// what `reader` asked for or wrote themselves where they may not answer it, and without what they have answered
+    /// in its stage. What else keeps somebody from answering is not looked at here.
     pub async fn inbox(
         &self,
         audiences: &[String],
         reader: Reader<'_>,
-        window: Window,
-    ) -> Result<Vec<Waiting>, DbErr> {
-        let most = window.skip.saturating_add(window.limit);
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        most: u64,
+    ) -> Result<Vec<Place>, DbErr> {
+        let least = i64::try_from(most).unwrap_or(i64::MAX);
         let mut places: Vec<Place> = Vec::new();
         for audiences in audiences.chunks(RANGES) {
-            places.extend(self.places(audiences, reader, most).await?);
+            places.extend(self.places(audiences, reader, least).await?);
         }
         places.sort_unstable();
         places.dedup();
-        let page: Vec<Place> = places
-            .into_iter()
-            .skip(usize::try_from(window.skip).unwrap_or(usize::MAX))
-            .take(usize::try_from(window.limit).unwrap_or(usize::MAX))
+        places.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(places)
+    }
+
+    /// What is asked at these places, in their order; of what was decided meanwhile nothing.
+    pub async fn at_places(&self, page: &[Place]) -> Result<Vec<Waiting>, DbErr> {
+        let key = |run: Uuid, idx: i64, item: i64| (run, idx, item);
+        let order: HashMap<_, usize> = page
+            .iter()
+            .enumerate()
+            .map(|(at, place)| (key(place.run_id, place.idx, place.item), at))
             .collect();
-        let mut waiting = self.waiting(&page).await?;
-        let place = |row: &Waiting| Place {
-            asked_at: row.asked_at,
-            run_id: row.run_id,
-            idx: row.idx,
-            item: row.item,
-        };
-        // A run may ask more than what is on this page.
-        waiting.retain(|row| page.binary_search(&place(row)).is_ok());
-        waiting.sort_by_cached_key(place);
+        let at = |row: &Waiting| order.get(&key(row.run_id, row.idx, row.item)).copied();
+        let mut waiting = self.waiting(page).await?;
+        // A run may ask more than what is on this page, and another stage by now.
+        waiting.retain(|row| at(row).is_some_and(|at| page[at].stage == row.stage));
+        waiting.sort_by_key(at);
         Ok(waiting)
     }
 
@@ -138,7 +149,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         for hash in audiences {
             values.push(hash.clone().into());
             ranges.push(format!(
-                "SELECT * FROM (SELECT s.asked_at, s.run_id, s.idx, s.item FROM asks s \
+                "SELECT * FROM (SELECT s.asked_at, s.run_id, s.idx, s.item, s.audience, s.stage, s.escalated FROM asks s \
                  WHERE s.organization_id = $1 AND s.audience = ${} AND s.state = 'open' \
                    AND s.requester <> $2 AND (s.author IS NULL OR s.author <> $2) \
                    AND NOT EXISTS (SELECT 1 FROM approvals v WHERE v.run_id = s.run_id AND v.idx = s.idx \
