@@ -3,11 +3,14 @@
 use axum::body::Body;
 use axum::http::Request;
 use neena_api::auth::Permission::{Read, Write};
+use neena_engine::approval::Audience;
+use neena_engine::ids::RunId;
+use neena_store::{SqlStore, Store};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::courier::Ground;
-use crate::harness::Answer;
+use crate::harness::{Answer, clustered, literal};
 
 const LINK: &str = "/api/v1/approvals/link";
 
@@ -282,4 +285,91 @@ async fn what_a_page_shows_is_text_and_never_markup() {
     let said = [("decision", "reject"), ("comment", "<b>no</b>")];
     ground.submit(&token, &said).await.expect(200);
     assert_eq!(ground.status(run).await, "rejected");
+}
+
+#[tokio::test]
+async fn a_gate_is_filled_in_by_fields_and_what_is_wrong_is_said_beside_them() {
+    let ground = Ground::start().await;
+    ground.approver("eve@example.com").await;
+    ground.mails().await;
+    let mut flow = ground.api.flow_body().await;
+    flow["approval"] = json!("required");
+    flow["task_operations"][1]["approval"] = json!({"approvers": ["eve@example.com"], "input": {
+        "type": "object",
+        "required": ["amount", "express"],
+        "properties": {
+            "amount": {"type": "integer", "title": "Amount <EUR>", "maximum": 500},
+            "express": {"type": "boolean"},
+            "rate": {"type": "number"},
+            "size": {"enum": ["small", "large"]},
+            "note": {"type": "string"},
+        },
+    }});
+    let run = ground.run_of(flow).await;
+    let eve = ground.approver("eve@example.com").await;
+    ground.mailed().await;
+    ground.decide("approve", run, &eve).await;
+    let run_id = literal(run);
+    // As the owner would ask at the gate of the task 1.
+    let no = if clustered() { "false" } else { "0" };
+    let now = ground.api.db.now().await.unwrap().0;
+    let hash = Audience::parse(&["eve@example.com".to_owned()])
+        .unwrap()
+        .hash();
+    ground
+        .api
+        .execute(format!(
+            "INSERT INTO audiences (organization_id, hash, body) SELECT organization_id, '{hash}', \
+               '{{\"users\":[\"eve@example.com\"],\"groups\":[],\"permissions\":[]}}' FROM live_runs WHERE run_id = {run_id}; \
+             INSERT INTO asks (run_id, idx, item, organization_id, flow_id, name, state, stage, audience, asked_at, \
+               escalated, tell, requester, needed) SELECT run_id, 1, -1, organization_id, flow_id, 'left', 'open', 0, \
+               '{hash}', {now}, {no}, 'requested', 'ada@example.com', 1 FROM live_runs WHERE run_id = {run_id}; \
+             UPDATE live_runs SET phase = 'parked', epoch = 1, ready_at = NULL WHERE run_id = {run_id}"
+        ))
+        .await;
+    let token = ground.mailed().await.remove(0);
+    let page = ground.fetch("GET", &token).await.expect(200).text;
+    for part in [
+        "Amount &lt;EUR&gt; (needed)",
+        "name=\"answer.amount\"",
+        "<select id=\"answer",
+        "<option value=\"large\">large</option>",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(!page.contains("name=\"answer\""), "{page}");
+    let bad = [
+        ("decision", "approve"),
+        ("comment", "mind <this>"),
+        ("answer.amount", "5o1"),
+        ("answer.express", ""),
+        ("answer.note", "a & b"),
+    ];
+    let page = ground.submit(&token, &bad).await.expect(422).text;
+    let amount = page.split("name=\"answer.amount\"").nth(1).unwrap();
+    let amount = amount.split("</p>").next().unwrap();
+    assert!(amount.contains("value=\"5o1\""), "{amount}");
+    assert!(amount.contains("class=\"fault\""), "{amount}");
+    for kept in ["a &amp; b</textarea>", "mind &lt;this&gt;</textarea>"] {
+        assert!(page.contains(kept), "{kept} in {page}");
+    }
+    let good = [
+        ("decision", "approve"),
+        ("answer.amount", "40"),
+        ("answer.express", "true"),
+        ("answer.rate", "0.5"),
+        ("answer.size", "large"),
+        ("answer.note", ""),
+    ];
+    ground.submit(&token, &good).await.expect(200);
+    let gates = SqlStore::new(ground.api.db.clone())
+        .gates(RunId(run))
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_str(gates[0].answer.as_ref().unwrap().text()).unwrap();
+    // What the task is given as `gates.left`.
+    assert_eq!(
+        answer,
+        json!({"amount": 40, "express": true, "rate": 0.5, "size": "large"})
+    );
 }

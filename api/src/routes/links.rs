@@ -8,9 +8,9 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
-use neena_engine::Json;
 use neena_engine::ids::{OrganizationId, RunId, UserId};
 use neena_engine::run::{Actor, Decision, Say};
+use neena_engine::{Fault, Json};
 use neena_store::queries::reaching::{links, people};
 
 use crate::deciding::decide;
@@ -18,7 +18,7 @@ use crate::error::{ApiError, Overload};
 use crate::offload::detached;
 use crate::state::AppState;
 use open::{Opened, open};
-use page::{Told, form, told};
+use page::{Fields, Sent, Told, form, told};
 
 /// Most bytes of a form.
 const LARGEST: usize = 64 << 10;
@@ -48,7 +48,8 @@ pub(crate) struct LinkForm {
     /// `approve` or `reject`.
     decision: String,
     comment: Option<String>,
-    /// JSON, where the gate asks for something to be filled in.
+    /// JSON, where the gate asks for something to be filled in; or a field `answer.NAME` for each property of a flat
+    /// object.
     answer: Option<String>,
 }
 
@@ -117,11 +118,11 @@ async fn ask(
     app: &AppState,
     opened: &Opened,
     token: &str,
-    fault: Option<&str>,
+    sent: Option<&Sent<'_>>,
 ) -> Result<Response, ApiError> {
     match &opened.closed {
         Some(why) => Ok(told(why)),
-        None => form(app, opened, token, fault).await,
+        None => form(app, opened, token, sent).await,
     }
 }
 
@@ -133,7 +134,14 @@ async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
     };
     let (word, said) = match said(&opened, bytes) {
         Ok(said) => said,
-        Err(fault) => return ask(app, &opened, &token, Some(&fault)).await,
+        Err(fault) => {
+            let faults = vec![Fault::new(Vec::new(), "value_error", fault)];
+            let sent = Sent {
+                form: bytes,
+                faults,
+            };
+            return ask(app, &opened, &token, Some(&sent)).await;
+        }
     };
     let id = opened.link.id;
     let now = app.db().now().await?;
@@ -174,8 +182,11 @@ async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
     match outcome {
         Ok(_) => Ok(told(&Told::thanks(word, &opened))),
         Err(ApiError::Invalid(faults)) => {
-            let fault = page::in_words(&faults);
-            ask(app, &opened, &token, Some(&fault)).await
+            let sent = Sent {
+                form: bytes,
+                faults,
+            };
+            ask(app, &opened, &token, Some(&sent)).await
         }
         Err(ApiError::Forbidden(why)) => Ok(told(&Told::refused(StatusCode::FORBIDDEN, why))),
         Err(ApiError::Conflict(why)) => Ok(told(&Told::refused(StatusCode::CONFLICT, why))),
@@ -200,8 +211,14 @@ fn said(opened: &Opened, bytes: &[u8]) -> Result<(&'static str, Say), String> {
     {
         return Err(format!("A reason has at most {LONGEST_COMMENT} bytes"));
     }
-    let answer = match (word, given("answer")) {
-        ("approve", Some(text)) => {
+    let fields = opened.schema().and_then(Fields::of);
+    let by_fields = fields.filter(|fields| fields.sent(|name| field(bytes, name).is_some()));
+    let answer = match (word, given("answer"), by_fields) {
+        ("approve", None, Some(fields)) => {
+            let answer = fields.read(|name| field(bytes, name));
+            Some(Json::trusted(answer.to_string()))
+        }
+        ("approve", Some(text), _) => {
             let value: serde_json::Value = serde_json::from_str(&text)
                 .map_err(|error| format!("What is filled in is not JSON: {error}"))?;
             Some(Json::trusted(value.to_string()))

@@ -10,6 +10,7 @@ use neena_engine::run::TaskKey;
 use neena_store::entities::{approval_link, ask, user};
 use neena_store::queries;
 use neena_store::queries::reaching::{links, people};
+use serde_json::Value;
 
 use super::page::Told;
 use crate::courier::{named, subject};
@@ -33,6 +34,18 @@ pub(super) struct Opened {
     pub(super) reason_required: bool,
     /// The recipient.
     pub(super) user: user::Model,
+}
+
+impl Opened {
+    /// The schema of what is filled in, if anything is.
+    pub(super) fn schema(&self) -> Option<&Value> {
+        let Subject::Gate(TaskKey { index, .. }) = self.subject else {
+            return None;
+        };
+        let graph = &self.plan.graph;
+        let gate = graph.operation(graph.position(index)?).approval.as_ref()?;
+        gate.input.as_ref()
+    }
 }
 
 /// Opens the link of a token; or says why it decides nothing.

@@ -1,5 +1,6 @@
 //! The pages of links: plain HTML without a script, nothing in it that is not escaped.
 
+mod fields;
 mod plan;
 
 use std::sync::LazyLock;
@@ -13,11 +14,14 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use neena_engine::{Fault, Micros};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::field;
 use super::open::Opened;
 use crate::error::ApiError;
 use crate::state::AppState;
+pub(super) use fields::Fields;
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:.3rem .6rem;text-align:left;\
@@ -152,61 +156,92 @@ pub(super) fn failed(error: ApiError) -> Response {
     shown
 }
 
-/// The plan, and the form that decides; with what was wrong with what was sent before.
+/// What was sent by a form, and is wrong.
+pub(super) struct Sent<'b> {
+    pub(super) form: &'b [u8],
+    pub(super) faults: Vec<Fault>,
+}
+
+/// The plan, and the form that decides; with what was sent before and what was wrong with it.
 pub(super) async fn form(
     app: &AppState,
     opened: &Opened,
     token: &str,
-    fault: Option<&str>,
+    sent: Option<&Sent<'_>>,
 ) -> Result<Response, ApiError> {
     let head = &opened.plan.head;
+    let fields = opened.schema().and_then(Fields::of);
+    let faults = sent.map_or(&[][..], |sent| &sent.faults);
     let mut body = format!("<h1>{}</h1>", escaped(&head.flow_name));
-    if let Some(fault) = fault {
-        body.push_str(&format!("<p class=\"fault\">{}</p>", escaped(fault)));
+    if !faults.is_empty() {
+        let beside = |fault: &&Fault| fields.as_ref().is_some_and(|fields| fields.tell(fault));
+        let mut said: Vec<&str> = faults
+            .iter()
+            .filter(|fault| !beside(fault))
+            .map(|fault| fault.msg.as_str())
+            .collect();
+        if said.is_empty() {
+            said.push("Something below is not filled in as it is asked for");
+        }
+        let said = escaped(&said.join("; "));
+        body.push_str(&format!("<p class=\"fault\">{said}</p>"));
     }
     body.push_str(&plan::facts(opened));
     body.push_str(&plan::changes(app, opened).await?);
     body.push_str(&plan::operations(opened));
-    let answer = plan::form(opened).map_or_else(String::new, |schema| {
-        let filled = opened
-            .ask
-            .as_ref()
-            .and_then(|ask| ask.answer.as_deref())
-            .unwrap_or("{}");
-        format!(
-            "<p><label for=\"answer\">Fill in, as JSON that fits this schema:</label></p><pre>{}</pre>\
-             <textarea id=\"answer\" name=\"answer\" rows=\"6\">{}</textarea>",
-            escaped(&schema),
-            escaped(filled)
-        )
-    });
+    let answer = match (&fields, opened.schema()) {
+        (Some(fields), _) => fields.html(&filled(opened, fields, sent), faults),
+        (None, Some(schema)) => as_json(opened, schema, sent),
+        (None, None) => String::new(),
+    };
     let needed = if opened.reason_required {
         " (needed)"
     } else {
         ""
     };
+    let comment = sent.and_then(|sent| field(sent.form, "comment"));
     body.push_str(&format!(
         "<h2>Decide</h2><p>As {}, until {}. Once.</p><form method=\"post\" action=\"?\">\
          <input type=\"hidden\" name=\"token\" value=\"{}\">{answer}\
          <p><label for=\"comment\">Reason{needed}:</label></p>\
-         <textarea id=\"comment\" name=\"comment\" rows=\"3\"></textarea>\
+         <textarea id=\"comment\" name=\"comment\" rows=\"3\">\n{}</textarea>\
          <p><button name=\"decision\" value=\"approve\">Approve</button>\
          <button name=\"decision\" value=\"reject\">Reject</button></p></form>",
         escaped(&opened.link.recipient),
         Micros(opened.link.expires_at),
         escaped(token),
+        escaped(comment.as_deref().unwrap_or_default()),
     ));
-    let status = match fault {
+    let status = match sent {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
     Ok(page(status, &head.flow_name, &body))
 }
 
-/// Faults as a person reads them.
-pub(super) fn in_words(faults: &[Fault]) -> String {
-    let words: Vec<String> = faults.iter().map(|fault| fault.msg.to_string()).collect();
-    words.join("; ")
+/// What the fields hold: what was sent, else what an approver before filled in.
+fn filled(opened: &Opened, fields: &Fields<'_>, sent: Option<&Sent<'_>>) -> Value {
+    match sent {
+        Some(sent) => fields.read(|name| field(sent.form, name)),
+        None => serde_json::from_str(earlier(opened)).unwrap_or_else(|_| json!({})),
+    }
+}
+
+/// What an approver before filled in.
+fn earlier(opened: &Opened) -> &str {
+    let ask = opened.ask.as_ref();
+    ask.and_then(|ask| ask.answer.as_deref()).unwrap_or("{}")
+}
+
+/// A schema that takes more than fields.
+fn as_json(opened: &Opened, schema: &Value, sent: Option<&Sent<'_>>) -> String {
+    let sent = sent.and_then(|sent| field(sent.form, "answer"));
+    format!(
+        "<p><label for=\"answer\">Fill in, as JSON that fits this schema:</label></p><pre>{}</pre>\
+         <textarea id=\"answer\" name=\"answer\" rows=\"6\">\n{}</textarea>",
+        escaped(&plan::pretty(schema)),
+        escaped(sent.as_deref().unwrap_or_else(|| earlier(opened))),
+    )
 }
 
 fn page(status: StatusCode, title: &str, body: &str) -> Response {

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use neena_engine::Micros;
-use neena_engine::approval::Subject;
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::plan::{Arguments, Change, Operation, diff};
-use neena_engine::run::TaskKey;
 use serde_json::Value;
 
 use super::super::open::Opened;
@@ -155,17 +153,7 @@ fn operation(operation: &Operation) -> String {
     )
 }
 
-/// The schema of what is filled in, if anything is.
-pub(super) fn form(opened: &Opened) -> Option<String> {
-    let Subject::Gate(TaskKey { index, .. }) = opened.subject else {
-        return None;
-    };
-    let graph = &opened.plan.graph;
-    let gate = graph.operation(graph.position(index)?).approval.as_ref()?;
-    gate.input.as_ref().map(pretty)
-}
-
-fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
