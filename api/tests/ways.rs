@@ -191,8 +191,9 @@ fn the_outcome_never_depends_on_the_way_in() {
         ..ProptestConfig::default()
     });
     let played = runner.run(&case(), |case| {
+        let (town, mut met) = (&mut *town.borrow_mut(), met.borrow_mut());
         runtime.block_on(async {
-            let (played, town) = &mut *town.borrow_mut();
+            let (played, town) = town;
             if *played % TOGETHER == 0 {
                 *town = None;
             }
@@ -201,7 +202,7 @@ fn the_outcome_never_depends_on_the_way_in() {
                 *town = Some(Town::build().await);
             }
             let town = town.as_ref().unwrap();
-            play(town, &case, &mut met.borrow_mut()).await
+            play(town, &case, &mut met).await
         })
     });
     drop(runtime.block_on(async { town.take() }));

@@ -115,10 +115,10 @@ fn the_inbox_shows_what_somebody_may_decide() {
         ..ProptestConfig::default()
     });
     let lived = runner.run(&case(), |case| {
+        let met = &mut *met.borrow_mut();
         runtime.block_on(async {
             let flow = town.flow(case.world, case.author, &case.policy, case.gate);
             let mut scene = Scene::set(&town, &case, flow.await).await;
-            let met = &mut *met.borrow_mut();
             holds(&town, &case, scene.run, met).await?;
             for step in &case.steps {
                 scene.step(step, Way::Any).await;

@@ -222,7 +222,14 @@ impl Planning<'_> {
             return Ok(None);
         };
         let first = wanted.first().map_or(0, |one| one.item);
-        match Planner::new(self.app, version, &self.floor, &loc!["body", "flow"]).await {
+        match Planner::new(
+            self.app,
+            version,
+            &self.floor,
+            &["body", "flow"].map(Loc::from),
+        )
+        .await
+        {
             Ok(planner) => {
                 self.graphs += planner.size();
                 if self.graphs > MOST_GRAPHS {
@@ -337,7 +344,7 @@ fn planned(
     let Some(request) = request else {
         return Ok(None);
     };
-    let plan = match planner.plan(caller, request, &loc!["body", "flow_request"]) {
+    let plan = match planner.plan(caller, request, &["body", "flow_request"].map(Loc::from)) {
         Ok(plan) => plan,
         Err(faults) => return Ok(Some(Err((wanted.item, faults)))),
     };
