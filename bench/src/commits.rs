@@ -44,18 +44,17 @@ async fn a_run_costs_as_many_durable_commits_as_promised() -> anyhow::Result<()>
             let definition = machine.definition(path.work.task.method());
             let graph = machine.graph(path.work.flow(path.scenario, definition))?;
             machine.run(&graph).await?;
+            // The sealer commits, too, twice a second: some tries go without it, and none goes below.
             let mut counts = Vec::new();
-            for _ in 0..3 {
+            while counts.len() < 12 && counts.last() != Some(&promised) {
                 counts.push(machine.run(&graph).await?.durable);
             }
-            counts.sort_unstable();
+            let name = format!("{stack}, {}, {}", path.scenario, path.what);
             ensure!(
-                counts[1] == promised,
-                "{stack}, {}, {}: {} instead of {promised}",
-                path.scenario,
-                path.what,
-                counts[1]
+                counts.iter().min() == Some(&promised),
+                "{name}: {counts:?} instead of {promised}"
             );
+            eprintln!("{name}: {counts:?}");
         }
         machine.stop().await?;
     }

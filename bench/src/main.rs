@@ -39,7 +39,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use neena_store::Durability;
 
-use figure::{Entry, Figure};
+use figure::Figure;
 use stack::{Servers, Stack};
 
 /// Measures scenarios, each beside its floor.
@@ -131,10 +131,6 @@ async fn measure(options: Measure) -> anyhow::Result<()> {
     let (figures, failed) = scenarios::measure(&options).await?;
     let shown: Vec<&Figure> = figures.iter().collect();
     println!("{}", table::table(&shown));
-    if let Some(path) = &options.json {
-        let entries = figures.into_iter().map(|one| Entry::Figure(Box::new(one)));
-        write(path, &entries.collect::<Vec<_>>())?;
-    }
     for (scenario, error) in &failed {
         eprintln!("{scenario} could not be measured: {error:#}");
     }
@@ -142,7 +138,7 @@ async fn measure(options: Measure) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, entries: &[Entry]) -> anyhow::Result<()> {
+fn write<T: serde::Serialize>(path: &Path, entries: &[T]) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -5,6 +5,7 @@ use neena_store::Durability;
 use crate::figure::Figure;
 use crate::machine::Machine;
 use crate::stack::Stack;
+use crate::write;
 use crate::{
     Measure, Which, footprint, growth, latency, path, shapes, soak, throughput, waiting, workers,
 };
@@ -39,7 +40,8 @@ pub fn names() -> [&'static str; ALL.len()] {
 /// What could not be measured, and why.
 pub type Failed = Vec<(&'static str, anyhow::Error)>;
 
-/// Measures what was chosen. What fails keeps nothing else from being measured.
+/// Measures what was chosen. What fails keeps nothing else from being measured, and what was measured is kept in
+/// the file even if the rest is cut short.
 pub async fn measure(options: &Measure) -> anyhow::Result<(Vec<Figure>, Failed)> {
     let stack = options.stack()?;
     let (mut figures, mut failed) = (Vec::new(), Vec::new());
@@ -47,6 +49,9 @@ pub async fn measure(options: &Measure) -> anyhow::Result<(Vec<Figure>, Failed)>
         match one(options, &stack, name).await {
             Ok(some) => figures.extend(some),
             Err(error) => failed.push((name, error)),
+        }
+        if let Some(path) = &options.json {
+            write(path, &figures)?;
         }
     }
     Ok((figures, failed))
