@@ -138,12 +138,17 @@ async fn closed(order: &Arc<Order>, in_flight: usize, seconds: f64) -> anyhow::R
         while began.elapsed() < lasts {
             runs += order.once(&mut api).await?;
         }
-        Ok::<usize, anyhow::Error>(runs)
+        Ok::<_, anyhow::Error>((runs, api.refused))
     });
-    let runs = try_join_all(loops).await?.into_iter().sum();
+    let (mut runs, mut refused) = (0, 0);
+    for (some, busy) in try_join_all(loops).await? {
+        runs += some;
+        refused += busy;
+    }
     all_ended(&mut order.connect().await?, runs).await?;
     Ok(Answer {
         runs,
+        refused,
         seconds: began.elapsed().as_secs_f64(),
         latencies: Vec::new(),
     })
@@ -211,7 +216,7 @@ async fn open(order: &Arc<Order>, rate: f64, runs: usize) -> anyhow::Result<Answ
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 if at >= runs {
-                    return Ok::<_, anyhow::Error>(dues);
+                    return Ok::<_, anyhow::Error>((dues, api.refused));
                 }
                 let due = began + Duration::from_secs_f64(at as f64 / rate);
                 tokio::time::sleep_until(due.into()).await;
@@ -239,14 +244,18 @@ async fn open(order: &Arc<Order>, rate: f64, runs: usize) -> anyhow::Result<Answ
         })
     });
     let mut dues = HashMap::new();
+    let mut refused = 0;
     for ended in try_join_all(loops).await? {
-        dues.extend(ended?);
+        let (some, busy) = ended?;
+        dues.extend(some);
+        refused += busy;
     }
     let mut api = order.connect().await?;
     all_ended(&mut api, runs).await?;
     let seconds = began.elapsed().as_secs_f64();
     Ok(Answer {
         runs,
+        refused,
         seconds,
         latencies: latencies(&mut api, &dues).await?,
     })

@@ -1,6 +1,8 @@
 //! HTTP with as little as possible around it: a connection that stays, one request at a time. The client shares the
 //! machine with what it measures.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -10,12 +12,19 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
+/// How the answer of a server ends that is too busy, how long it is asked again, and how soon.
+const BUSY: &[u8] = b"\"Overloaded; try again in a moment\"}";
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A connection to a server's API.
 #[derive(Debug)]
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: String,
     authorization: String,
+    /// How often the server was too busy.
+    pub refused: usize,
 }
 
 impl Connection {
@@ -33,6 +42,7 @@ impl Connection {
             sender,
             host: host.to_owned(),
             authorization: format!("Bearer {token}"),
+            refused: 0,
         })
     }
 
@@ -58,14 +68,24 @@ impl Connection {
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
-    /// One call that must succeed; the body it answers with.
+    /// One call that must succeed; the body it answers with. A server that is too busy has done nothing, and is asked
+    /// again in a moment, as a client in earnest does.
     pub async fn done(
         &mut self,
         method: Method,
         path: &str,
         body: Option<String>,
     ) -> anyhow::Result<Bytes> {
-        let (status, answer) = self.call(method, path, body).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let (status, answer) = loop {
+            let (status, answer) = self.call(method.clone(), path, body.clone()).await?;
+            let busy = status == StatusCode::SERVICE_UNAVAILABLE && answer[..].ends_with(BUSY);
+            if !busy || Instant::now() > deadline {
+                break (status, answer);
+            }
+            self.refused += 1;
+            tokio::time::sleep(PAUSE).await;
+        };
         ensure!(
             status.is_success(),
             "{path}: {status}, {}",

@@ -54,6 +54,8 @@ pub enum Pace {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub runs: usize,
+    /// How often the server was too busy, and was asked again.
+    pub refused: usize,
     /// From the first call until the last run had ended.
     pub seconds: f64,
     /// Of an open loop: from when a run was to be approved to the start of its task, in milliseconds.

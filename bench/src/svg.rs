@@ -26,14 +26,14 @@ pub struct Bar {
     pub ours: bool,
 }
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 880.0;
 /// Where bars begin, and how long the longest is; its value stands behind it.
-const LEFT: f64 = 390.0;
-const LONGEST: f64 = 350.0;
+const LEFT: f64 = 450.0;
+const LONGEST: f64 = 310.0;
 const ROW: f64 = 28.0;
 const TOP: f64 = 62.0;
 /// Characters of a label that fit before the bars.
-const LABEL: usize = 60;
+const LABEL: usize = 64;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}\
 .title{font-size:16px;font-weight:600}.quiet{fill:#59636e}\

@@ -50,14 +50,16 @@ pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Fig
             continue;
         }
         let (in_flight, tried) = best(&server, single, way, &progress).await?;
-        let (mut rates, mut rows) = (Vec::new(), Vec::new());
+        let (mut rates, mut rows, mut refused) = (Vec::new(), Vec::new(), 0);
         for _ in 0..count {
             rows.push(floor.rows_a_second(20_000).await?);
             let pace = Pace::Closed {
                 in_flight,
                 seconds: SECONDS,
             };
-            rates.push(carry_out(&server, single, way, pace).await?.rate());
+            let answer = carry_out(&server, single, way, pace).await?;
+            refused += answer.refused;
+            rates.push(answer.rate());
             progress.one();
         }
         server.stop().await?;
@@ -74,7 +76,7 @@ pub async fn measure(options: &Measure, stack: &Stack) -> anyhow::Result<Vec<Fig
                 median(rows) / ROWS_OF_A_RUN as f64,
                 format!("{ROWS_OF_A_RUN} rows a run, 512 a commit"),
             )
-            .note(format!("{in_flight} calls in flight ({tried})")),
+            .note(format!("{in_flight} calls in flight ({tried}), {refused} asked again since the server was busy")),
         );
     }
     Ok(figures)
