@@ -65,6 +65,16 @@ pub struct Machine {
 impl Machine {
     /// One process on this stack.
     pub async fn start(python: &Path, stack: &Stack) -> anyhow::Result<Machine> {
+        Machine::starting(python, stack, true).await
+    }
+
+    /// One that makes no commits but those of what it is asked for.
+    #[cfg(test)]
+    pub async fn unsealed(python: &Path, stack: &Stack) -> anyhow::Result<Machine> {
+        Machine::starting(python, stack, false).await
+    }
+
+    async fn starting(python: &Path, stack: &Stack, seals: bool) -> anyhow::Result<Machine> {
         let dir = stack::folder()?;
         let place = stack.place(dir.path()).await?;
         if let Place::Cluster { .. } = place {
@@ -87,6 +97,7 @@ impl Machine {
             backends: place.backends(),
             role: Role::All(worker),
             lease: Duration::from_secs(600),
+            seals,
         })
         .await?;
         let hosts = node.hosting.as_ref().context("no Python")?.hosts().clone();

@@ -159,6 +159,7 @@ impl<'a> Cluster<'a> {
             backends,
             role: Role::Api,
             lease: Duration::from_secs(10),
+            seals: true,
         })
         .await?;
         Ok(Cluster {

@@ -33,6 +33,8 @@ pub struct Options {
     pub role: Role,
     /// How long a worker may be silent before its runs go to others; the same in every process.
     pub lease: Duration,
+    /// Whether it seals the log of decisions. All do, but where the commits of something else are counted.
+    pub seals: bool,
 }
 
 /// What a process does.
@@ -88,7 +90,8 @@ pub struct Node {
     rabbit: Option<Rabbit>,
     relay: Relay,
     keeper: JoinHandle<()>,
-    sealer: JoinHandle<()>,
+    /// None where it does not seal.
+    sealer: Option<JoinHandle<()>>,
     stop_keeper: CancellationToken,
 }
 
@@ -107,6 +110,7 @@ impl Node {
             backends,
             role,
             lease,
+            seals,
         } = &options;
         let hosts = async {
             match role.worker() {
@@ -145,7 +149,8 @@ impl Node {
             keeper = keeper.apart(Uuid::new_v4().as_u64_pair().0);
         }
         let keeper = tokio::spawn(keeper.run(stop_keeper.clone()));
-        let sealer = tokio::spawn(Sealer::new(store.clone()).run(stop_keeper.clone()));
+        let sealer = || Sealer::new(store.clone()).run(stop_keeper.clone());
+        let sealer = seals.then(|| tokio::spawn(sealer()));
         let mut node = Node {
             db,
             store,
@@ -215,7 +220,10 @@ impl Node {
         let worker = self.stop_worker().await;
         self.stop_keeper.cancel();
         let keeper = self.keeper.await;
-        let sealer = self.sealer.await;
+        let sealer = match self.sealer {
+            Some(sealer) => sealer.await,
+            None => Ok(()),
+        };
         self.relay.close().await;
         if let Some(rabbit) = &self.rabbit {
             rabbit.close().await;

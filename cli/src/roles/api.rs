@@ -47,6 +47,7 @@ pub async fn run(options: Api) -> anyhow::Result<()> {
         backends,
         role: Role::Api,
         lease: seconds(options.times.lease_seconds),
+        seals: true,
     });
     let Some(node) = stop.run_until_cancelled(node).await else {
         return Ok(());

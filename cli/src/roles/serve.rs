@@ -34,6 +34,7 @@ pub async fn run(options: Serve) -> anyhow::Result<()> {
         backends,
         role: Role::All(worker),
         lease: seconds(options.times.lease_seconds),
+        seals: true,
     });
     let Some(node) = stop.run_until_cancelled(node).await else {
         return Ok(());

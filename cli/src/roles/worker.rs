@@ -46,6 +46,7 @@ pub async fn run(options: Worker) -> anyhow::Result<()> {
         backends,
         role: Role::Worker(worker),
         lease: seconds(options.times.lease_seconds),
+        seals: true,
     });
     let Some(node) = stop.run_until_cancelled(node).await else {
         return Ok(());
