@@ -94,10 +94,11 @@ impl Postgres {
             let tx = begin(&connection, patience).await.map_err(E::from)?;
             match guarded(work, &tx).await {
                 Ok(answer) => {
+                    // Before it is sent: whoever sees what it wrote finds it counted.
+                    counts.add(durable);
                     tx.commit()
                         .await
                         .map_err(|error| E::from(StoreError::of_commit(error)))?;
-                    counts.add(durable);
                     Ok(answer)
                 }
                 Err(error) => {
@@ -157,11 +158,9 @@ impl Postgres {
         };
         let mut connection = pool.acquire().await?;
         check(self.lives())?;
+        self.counts.add(durable);
         match timeout(STATEMENT, statement.send(&mut connection)).await {
-            Ok(Ok(rows)) => {
-                self.counts.add(durable);
-                Ok(rows)
-            }
+            Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) => {
                 if StoreError::is_lost(&error) {
                     connection.close_on_drop();
