@@ -1,9 +1,11 @@
 //! The hot paths, one at a time, for a program that counts instructions: `scripts/budgets` runs it under callgrind and
 //! compares the counts with those in `budgets.json`.
 //!
-//!     neena-budgets                lists the paths
-//!     neena-budgets PATH           walks one: once to warm up, once inside `measured`
-//!     neena-budgets PATH --slower  with a tenth more of it, which must be noticed
+//! ```text
+//! neena-budgets                lists the paths
+//! neena-budgets PATH           walks one: once to warm up, once inside `measured`
+//! neena-budgets PATH --slower  with a tenth more of it, which must be noticed
+//! ```
 
 mod bind;
 mod decide;
