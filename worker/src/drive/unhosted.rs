@@ -107,7 +107,7 @@ impl Drive {
         }
     }
 
-    /// Whether the registry still has the code that is missing is for later: see [`Drive::resubmit`].
+    /// Parks the run with the reason, until somebody who hosts the code may have come.
     pub(super) fn park_unhosted(&mut self, missing: &str) {
         let reason = format!("no worker hosts {missing}");
         warn!(%reason, "run parked");
