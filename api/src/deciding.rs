@@ -43,6 +43,7 @@ pub(crate) async fn decide(
     mut decision: Decision,
 ) -> Result<Outcome, ApiError> {
     let mut before = None;
+    let mut plan = None;
     let mut code_current = true;
     if let Decision::Approve(say) | Decision::Reject(say) = &decision {
         let tenant = queries::of(app.db().reader(), organization);
@@ -50,13 +51,14 @@ pub(crate) async fn decide(
         let row = row.ok_or(ApiError::NotFound(THING))?;
         let (gate, answered) = (say.on != Subject::Run, say.answer.is_some());
         let unstarted = row.status == RunStatus::Pending.as_str();
+        let planned = app.store().plan(run).await?;
         if gate || answered {
-            filled_in(app, run, &mut decision).await?;
+            filled_in(app, (run, &planned), &mut decision).await?;
         } else if unstarted && matches!(decision, Decision::Approve(_)) {
-            let plan = app.store().plan(run).await?;
-            code_current = Currency::default().of(app, &row, &plan).await?;
+            code_current = Currency::default().of(app, &row, &planned).await?;
         }
         before = Some(row);
+        plan = Some(planned);
     }
     let deciding = Deciding {
         run,
@@ -64,7 +66,11 @@ pub(crate) async fn decide(
         decision,
         code_current,
     };
-    let decided = app.store().decide(&deciding).await?;
+    let decided = match plan {
+        Some(plan) => app.store().decide_all(&[(deciding, plan)]).await?.pop(),
+        None => Some(app.store().decide(&deciding).await?),
+    };
+    let decided = decided.unwrap_or(Decided::NotFound);
     let mut told = Told::default();
     let outcome = told.outcome(app, (organization, run), before, decided);
     let outcome = outcome.await;
@@ -226,19 +232,22 @@ pub(crate) fn refusal(refused: &Refused) -> ApiError {
 
 /// Checks what a form was filled in with. An approval without an answer confirms what an approver before
 /// filled in.
-async fn filled_in(app: &AppState, run: RunId, decision: &mut Decision) -> Result<(), ApiError> {
+async fn filled_in(
+    app: &AppState,
+    (run, plan): (RunId, &Plan),
+    decision: &mut Decision,
+) -> Result<(), ApiError> {
     let approves = matches!(decision, Decision::Approve(_));
     let (Decision::Approve(say) | Decision::Reject(say)) = decision else {
         return Ok(());
     };
-    let plan = app.store().plan(run).await?;
     // A plan that was not looked at says nothing about what was meant to be answered.
     if say.plan_hash.is_some_and(|hash| hash != plan.hash) {
         return Err(ApiError::StalePlan);
     }
     let form = match say.on {
         Subject::Run => None,
-        Subject::Gate(key) => form(&plan, key)?,
+        Subject::Gate(key) => form(plan, key)?,
     };
     match (form, say.answer.take()) {
         (None, None) => Ok(()),

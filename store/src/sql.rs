@@ -20,6 +20,7 @@ mod plan;
 mod replan;
 mod roles;
 mod row;
+mod script;
 mod seal;
 mod settled;
 mod statement;

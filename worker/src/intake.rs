@@ -1,12 +1,13 @@
 //! Taking runs: by message when one comes, from the table when none does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
 use neena_engine::ids::{ClaimId, RunId};
-use neena_engine::plan::PLAN_V;
+use neena_engine::plan::{PLAN_V, Plan};
 use neena_engine::run::{Ending, History, Phase, Record, RunStatus, Then};
 use neena_store::{Claim, Entry, Held, Res, StoreError, Which};
 use tokio::sync::mpsc;
@@ -161,6 +162,7 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
             histogram!("neena_approve_to_start_seconds").record(waited);
         }
     }
+    let mut plans = plans(shared, &held).await;
     for held in held {
         let (sender, notes) = mpsc::channel(NOTES);
         let hold = Hold {
@@ -173,9 +175,9 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
             let _ = older.notes.try_send(Note::Lost);
         }
         let span = info_span!("flow_run", flow_run = %held.run, epoch = held.epoch);
-        shared
-            .drivers
-            .spawn(drive(shared.clone(), held, sender, notes).instrument(span));
+        let plan = plans.remove(&held.run);
+        let driver = drive(shared.clone(), held, plan, (sender, notes));
+        shared.drivers.spawn(driver.instrument(span));
     }
     Ok(taken)
 }
@@ -198,11 +200,18 @@ impl Drop for Letting<'_> {
     }
 }
 
+/// The plans of what was claimed, read together. One that is not among them, for whatever reason, its driver asks for
+/// itself.
+async fn plans(shared: &Shared, held: &[Held]) -> HashMap<RunId, Arc<Plan>> {
+    let runs: Vec<RunId> = held.iter().map(|held| held.run).collect();
+    shared.store.plans(&runs).await.unwrap_or_default()
+}
+
 async fn drive(
     shared: Arc<Shared>,
     held: Held,
-    sender: mpsc::Sender<Note>,
-    notes: mpsc::Receiver<Note>,
+    plan: Option<Arc<Plan>>,
+    (sender, notes): (mpsc::Sender<Note>, mpsc::Receiver<Note>),
 ) {
     let _letting = Letting {
         shared: &shared,
@@ -210,7 +219,7 @@ async fn drive(
         claim: held.claim,
         suspect: held.suspect(),
     };
-    match prepare(&shared, &held).await {
+    match prepare(&shared, &held, plan).await {
         Ok((plan, history)) => {
             let drive = Drive::new(shared.clone(), held, plan, &history, (sender, notes));
             drive.go(&history).await;
@@ -220,8 +229,15 @@ async fn drive(
 }
 
 /// The plan, verified, and what is recorded; a run at its first claim has no history.
-async fn prepare(shared: &Shared, held: &Held) -> Res<(Arc<neena_engine::plan::Plan>, History)> {
-    let plan = shared.store.plan(held.run).await?;
+async fn prepare(
+    shared: &Shared,
+    held: &Held,
+    plan: Option<Arc<Plan>>,
+) -> Res<(Arc<Plan>, History)> {
+    let plan = match plan {
+        Some(plan) => plan,
+        None => shared.store.plan(held.run).await?,
+    };
     let history = if held.epoch > 1 {
         shared.store.load(held.run).await?
     } else {

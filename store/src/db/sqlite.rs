@@ -20,6 +20,9 @@ use crate::writer::{Counts, Lane, Unit, Writer};
 use crate::{Res, StoreError};
 
 const READERS: u32 = 4;
+/// Rows that a connection's thread may be ahead of whoever reads them: a page of runs, so that the two do not take
+/// turns row by row.
+const ROWS: usize = 1_024;
 
 /// An open SQLite file.
 #[derive(Clone, Debug)]
@@ -54,6 +57,7 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
+            .row_buffer_size(ROWS)
             .disable_statement_logging();
         // Switched per group; the log is moved by checkpoints of our own.
         let write = options

@@ -4,8 +4,8 @@ use neena_engine::Micros;
 use neena_engine::ids::{FlowId, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
 };
 use uuid::Uuid;
 
@@ -70,10 +70,8 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     pub async fn flows_of(&self, ids: &[FlowId]) -> Result<Vec<FlowVersion>, DbErr> {
         let flows = self
             .flows_there()
-            .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
-            .all(self.db)
-            .await?;
-        self.with_bodies(flows).await
+            .filter(Column::Id.is_in(ids.iter().map(|id| id.0)));
+        self.versions(flows).await
     }
 
     /// Which of the flows are there and not deleted.
@@ -93,10 +91,8 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .flows_there()
             .order_by_desc(Column::Id)
             .offset(window.skip)
-            .limit(window.limit)
-            .all(self.db)
-            .await?;
-        self.with_bodies(flows).await
+            .limit(window.limit);
+        self.versions(flows).await
     }
 
     /// Bodies of given versions of this organization's flows, deleted ones too: runs keep theirs.
@@ -174,8 +170,13 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             deleted_at: Set(Some(now.0)),
             ..Default::default()
         };
-        let deleted = self.change_flow(id, None, change).await?;
-        Ok(self.with_bodies(deleted.into_iter().collect()).await?.pop())
+        if self.change_flow(id, None, change).await?.is_none() {
+            return Ok(None);
+        }
+        let own = Entity::find()
+            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(Column::Id.eq(id.0));
+        Ok(self.versions(own).await?.pop())
     }
 
     async fn change_flow(
@@ -216,22 +217,17 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         Ok(())
     }
 
-    /// The flows in their order, each with its current body: one query for all.
-    async fn with_bodies(&self, flows: Vec<Model>) -> Result<Vec<FlowVersion>, DbErr> {
-        let versions: Vec<_> = flows
-            .iter()
-            .map(|flow| (FlowId(flow.id), flow.version))
-            .collect();
-        let mut bodies: std::collections::HashMap<_, _> = self
-            .flow_bodies(&versions)
-            .await?
+    /// The flows in their order, each with its current version, in one query.
+    async fn versions(&self, flows: Select<Entity>) -> Result<Vec<FlowVersion>, DbErr> {
+        let rows = flows
+            .join(JoinType::InnerJoin, current_version())
+            .select_also(flow_version::Entity)
+            .all(self.db)
+            .await?;
+        Ok(rows
             .into_iter()
-            .map(|row| (row.flow_id, row))
-            .collect();
-        Ok(flows
-            .into_iter()
-            .filter_map(|flow| {
-                let version = bodies.remove(&flow.id)?;
+            .filter_map(|(flow, version)| {
+                let version = version?;
                 let loosened = version.loosened.as_deref().map(serde_json::from_str);
                 Some(FlowVersion {
                     flow,
@@ -251,4 +247,11 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .filter(Column::OrganizationId.eq(self.organization.0))
             .filter(Column::DeletedAt.is_null())
     }
+}
+
+fn current_version() -> RelationDef {
+    Entity::belongs_to(flow_version::Entity)
+        .from((Column::Id, Column::Version))
+        .to((flow_version::Column::FlowId, flow_version::Column::Version))
+        .into()
 }

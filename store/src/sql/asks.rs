@@ -9,8 +9,9 @@ use neena_engine::run::{TaskKey, Vote, VoteKind};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::chunk::{Rows, lists};
+use super::chunk::{Rows, bare_lists};
 use super::row::{Reader, item, small, text, time};
+use super::script::Script;
 use super::{all, execute};
 use crate::{Lapsed, Res, StoreError};
 
@@ -26,11 +27,9 @@ static INSERT: Rows = Rows::new(
     "ON CONFLICT (run_id, idx, item) DO NOTHING",
 );
 
-static INSERT_AUDIENCE: Rows = Rows::new(
-    "INSERT INTO audiences (organization_id, hash, body) VALUES",
-    3,
-    "ON CONFLICT (organization_id, hash) DO NOTHING",
-);
+const INSERT_AUDIENCE: &str = "INSERT INTO audiences (organization_id, hash, body) SELECT ?, ?, ? \
+     WHERE NOT EXISTS (SELECT 1 FROM audiences WHERE organization_id = ? AND hash = ?) \
+     ON CONFLICT (organization_id, hash) DO NOTHING";
 
 /// Writes what became of questions.
 pub(super) static UPDATE: Rows = Rows::new(
@@ -73,7 +72,7 @@ fn subject(index: i64, item: i64) -> Subject {
 pub(super) type OfRun = (RunId, OrganizationId, FlowId);
 
 /// Puts questions about runs.
-pub(super) async fn put(connection: &impl ConnectionTrait, asked: &[(OfRun, &Asked)]) -> Res<()> {
+pub(super) fn put(asked: &[(OfRun, &Asked)], script: &mut Script) {
     let mut values: Vec<Value> = Vec::with_capacity(asked.len() * 17);
     let mut audiences = Audiences::new();
     for ((run, organization, flow), one) in asked {
@@ -102,50 +101,30 @@ pub(super) async fn put(connection: &impl ConnectionTrait, asked: &[(OfRun, &Ask
             one.author.clone().into(),
         ]);
     }
-    name(connection, &audiences).await?;
-    INSERT.run(connection, values).await?;
-    Ok(())
+    name(&audiences, script);
+    INSERT.add(values, script);
 }
 
 /// Audiences by organization and hash: in this order they are made known, so that two that bring the same ones do
 /// not wait for each other crosswise.
 pub(super) type Audiences = BTreeMap<(OrganizationId, Hash), Audience>;
 
-pub(super) async fn name(connection: &impl ConnectionTrait, audiences: &Audiences) -> Res<()> {
-    for ((organization, hash), audience) in audiences {
-        name_audience(connection, (*organization, *hash), audience).await?;
-    }
-    Ok(())
-}
-
-/// Makes an audience known to its organization. Most are, and then nothing is written: an upsert would make all
+/// Makes audiences known to their organizations. Most are, and then nothing is written: an upsert would make all
 /// that ask the same people wait for each other.
-async fn name_audience(
-    connection: &impl ConnectionTrait,
-    (organization, hash): (OrganizationId, Hash),
-    audience: &Audience,
-) -> Res<()> {
-    let hash = hash.to_string();
-    let sql = "SELECT 1 FROM audiences WHERE organization_id = $1 AND hash = $2";
-    let known = super::one(
-        connection,
-        sql,
-        [organization.0.into(), hash.clone().into()],
-    )
-    .await?;
-    if known.is_some() {
-        return Ok(());
+pub(super) fn name(audiences: &Audiences, script: &mut Script) {
+    for ((organization, hash), audience) in audiences {
+        let (organization, hash) = (Value::from(organization.0), Value::from(hash.to_string()));
+        let body = serde_json::to_string(audience).unwrap_or_default();
+        let values = vec![
+            organization.clone(),
+            hash.clone(),
+            body.into(),
+            organization,
+            hash,
+        ];
+        script.add(INSERT_AUDIENCE, values);
     }
-    let body = serde_json::to_string(audience).unwrap_or_default();
-    INSERT_AUDIENCE
-        .run(
-            connection,
-            vec![organization.0.into(), hash.into(), body.into()],
-        )
-        .await?;
-    Ok(())
 }
-
 /// The values of what became of a question, of which `policy` says who is asked now; and whom that is, if they
 /// are to be made known.
 pub(super) fn update_values(
@@ -175,37 +154,27 @@ pub(super) fn update_values(
 }
 
 /// The plans are asked about no more; nor, if the runs go no further, is any gate of them.
-pub(super) async fn drop(
-    connection: &impl ConnectionTrait,
-    runs: &[Uuid],
-    with_gates: bool,
-) -> Res<()> {
+pub(super) fn drop(runs: &[Uuid], with_gates: bool, script: &mut Script) {
     let which = match with_gates {
         true => "(idx = -1 OR state = 'open')",
         false => "idx = -1",
     };
-    for list in lists(runs, 1) {
+    for list in bare_lists(runs) {
         let sql = format!(
             "DELETE FROM asks WHERE run_id IN ({}) AND {which}",
             list.places
         );
-        execute(connection, sql, list.ids).await?;
+        script.add(sql, list.ids);
     }
-    Ok(())
 }
 
 /// These gates are asked about no more.
-pub(super) async fn withdraw(
-    connection: &impl ConnectionTrait,
-    run: RunId,
-    gates: &[TaskKey],
-) -> Res<()> {
-    let sql = "DELETE FROM asks WHERE run_id = $1 AND idx = $2 AND item = $3 AND state = 'open'";
+pub(super) fn withdraw(run: RunId, gates: &[TaskKey], script: &mut Script) {
+    let sql = "DELETE FROM asks WHERE run_id = ? AND idx = ? AND item = ? AND state = 'open'";
     for gate in gates {
         let (index, item) = place(Subject::Gate(*gate));
-        execute(connection, sql, [run.0.into(), index.into(), item.into()]).await?;
+        script.add(sql, vec![run.0.into(), index.into(), item.into()]);
     }
-    Ok(())
 }
 
 /// A new round: the gates of tasks that did not complete are asked about again, and the votes on them gone. What

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::chunk::{Rows, lists};
 use super::ending::{Ended, end_all};
 use super::row::{LIVE, Reader, UPSERT_TASKS, item, live, task_values, text, time};
-use super::{Hold, all, asks, execute, keeper, outbox};
+use super::script::Script;
+use super::{Hold, all, asks, keeper, outbox};
 use crate::effect::{Effect, effect};
 use crate::rows::standing;
 use crate::seam::GIVEN_BACK;
@@ -41,9 +42,10 @@ pub(super) async fn commit(
         .iter()
         .filter_map(|entry| Some((entry, stands(&fence, entry)?)))
         .collect();
-    write_rows(connection, &held).await?;
-    write_attempts(connection, &held).await?;
-    write_asks(connection, &held).await?;
+    let mut script = Script::default();
+    write_rows(&held, &mut script);
+    write_attempts(connection, &held, &mut script).await?;
+    write_asks(&held, &mut script);
     let mut applied = HashMap::with_capacity(held.len());
     let mut ended = Vec::new();
     for (entry, live) in &held {
@@ -53,13 +55,14 @@ pub(super) async fn commit(
                 true
             }
             None => {
-                note_progress(connection, (entry, live), now, &started).await?;
-                let_go(connection, (entry, live), now).await?
+                note_progress((entry, live), now, &started, &mut script);
+                let_go((entry, live), now, &mut script)
             }
         };
         applied.insert(entry.run, done);
     }
-    let messages = end_all(connection, ended, now).await?;
+    let messages = end_all(&ended, now, &mut script);
+    script.run(connection).await?;
     let verdict = |entry: &Entry| match stands(&fence, entry) {
         Some(live) => Verdict {
             run: entry.run,
@@ -108,32 +111,34 @@ fn stands<'a>(fence: &'a HashMap<RunId, LiveRun>, entry: &Entry) -> Option<&'a L
         .filter(|live| live.claim == Some(entry.claim))
 }
 
-async fn write_rows(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+fn write_rows(held: &[Fenced<'_>], script: &mut Script) {
     let mut values: Vec<Value> = Vec::new();
     for (entry, live) in held {
         for row in standing(&entry.record.rows) {
             task_values(entry.run, live.epoch, row, &mut values);
         }
     }
-    UPSERT_TASKS.run(connection, values).await?;
-    Ok(())
+    UPSERT_TASKS.add(values, script);
 }
 
 /// Gates that were reached, unless the run was cancelled, and gates that are asked about no more.
-async fn write_asks(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+fn write_asks(held: &[Fenced<'_>], script: &mut Script) {
     for (entry, live) in held {
         let record = &entry.record;
         if !record.asks.is_empty() && live.phase != Phase::Closing {
             let about = (entry.run, live.organization, live.flow);
             let asked: Vec<_> = record.asks.iter().map(|asked| (about, asked)).collect();
-            asks::put(connection, &asked).await?;
+            asks::put(&asked, script);
         }
-        asks::withdraw(connection, entry.run, &record.withdrawn).await?;
+        asks::withdraw(entry.run, &record.withdrawn, script);
     }
-    Ok(())
 }
 
-async fn write_attempts(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) -> Res<()> {
+async fn write_attempts(
+    connection: &impl ConnectionTrait,
+    held: &[Fenced<'_>],
+    script: &mut Script,
+) -> Res<()> {
     let failed: Vec<&Entry> = held
         .iter()
         .map(|(entry, _)| *entry)
@@ -159,7 +164,7 @@ async fn write_attempts(connection: &impl ConnectionTrait, held: &[Fenced<'_>]) 
             ]);
         }
     }
-    INSERT_ATTEMPTS.run(connection, values).await?;
+    INSERT_ATTEMPTS.add(values, script);
     Ok(())
 }
 
@@ -180,66 +185,49 @@ async fn rounds(connection: &impl ConnectionTrait, entries: &[&Entry]) -> Res<Ha
 }
 
 /// The signs of life of a run that goes on: when it first started, and that this claim got somewhere.
-async fn note_progress(
-    connection: &impl ConnectionTrait,
+fn note_progress(
     (entry, live): Fenced<'_>,
     now: Micros,
     started: &Cache<Hold, ()>,
-) -> Res<()> {
+    script: &mut Script,
+) {
     let rows = &entry.record.rows;
     if !rows.is_empty() && !started.contains_key(&(entry.run, entry.claim)) {
-        let sql = "UPDATE flow_runs SET start_time = COALESCE(start_time, $1), reason = NULL \
-             WHERE id = $2 AND status = 'in_progress' AND (start_time IS NULL OR reason IS NOT NULL)";
-        execute(
-            connection,
-            sql,
-            [entry.start(now).0.into(), entry.run.0.into()],
-        )
-        .await?;
+        let sql = "UPDATE flow_runs SET start_time = COALESCE(start_time, ?), reason = NULL \
+             WHERE id = ? AND status = 'in_progress' AND (start_time IS NULL OR reason IS NOT NULL)";
+        script.add(sql, vec![entry.start(now).0.into(), entry.run.0.into()]);
     }
     if live.claims > 1 && rows.iter().any(|row| row.status.is_outcome()) {
-        let sql = "UPDATE live_runs SET claims = 0 WHERE run_id = $1";
-        execute(connection, sql, [entry.run.0.into()]).await?;
+        let sql = "UPDATE live_runs SET claims = 0 WHERE run_id = ?";
+        script.add(sql, vec![entry.run.0.into()]);
     }
-    Ok(())
 }
 
 /// Parks the run or gives it back, if the entry says so and what the owner has seen still stands.
 /// Whether it took effect; holding on always does.
-async fn let_go(
-    connection: &impl ConnectionTrait,
-    (entry, live): Fenced<'_>,
-    now: Micros,
-) -> Res<bool> {
+fn let_go((entry, live): Fenced<'_>, now: Micros, script: &mut Script) -> bool {
     match effect(entry, live) {
-        Effect::Hold => Ok(true),
-        Effect::Stale | Effect::Finish(_) | Effect::Close(_) => Ok(false),
+        Effect::Hold => true,
+        Effect::Stale | Effect::Finish(_) | Effect::Close(_) => false,
         Effect::Park {
             phase,
             wake_at,
             reason,
         } => {
-            let sql = "UPDATE live_runs SET phase = $1, wake_at = $2, intent = NULL, owner = NULL, \
-                 claim = NULL, claims = 0 WHERE run_id = $3";
-            let values = [phase.as_str().into(), time(wake_at), entry.run.0.into()];
-            execute(connection, sql, values).await?;
+            let sql = "UPDATE live_runs SET phase = ?, wake_at = ?, intent = NULL, owner = NULL, \
+                 claim = NULL, claims = 0 WHERE run_id = ?";
+            let values = vec![phase.as_str().into(), time(wake_at), entry.run.0.into()];
+            script.add(sql, values);
             if let Some(reason) = reason {
-                let sql = "UPDATE flow_runs SET reason = $1 WHERE id = $2";
-                execute(
-                    connection,
-                    sql,
-                    [reason.to_string().into(), entry.run.0.into()],
-                )
-                .await?;
+                let sql = "UPDATE flow_runs SET reason = ? WHERE id = ?";
+                script.add(sql, vec![reason.to_string().into(), entry.run.0.into()]);
             }
-            Ok(true)
+            true
         }
         Effect::Yield => {
-            let sql = format!(
-                "UPDATE live_runs SET {}, claims = 0 WHERE run_id = $2",
-                keeper::FREED
-            );
-            execute(connection, sql, [now.0.into(), entry.run.0.into()]).await?;
+            let freed = keeper::FREED.replace("$1", "?");
+            let sql = format!("UPDATE live_runs SET {freed}, claims = 0 WHERE run_id = ?");
+            script.add(sql, vec![now.0.into(), entry.run.0.into()]);
             let message = outbox::message(
                 Message::RESUMED,
                 live.organization,
@@ -247,8 +235,8 @@ async fn let_go(
                 live.epoch,
                 now,
             );
-            outbox::insert_for(connection, &[message], GIVEN_BACK).await?;
-            Ok(true)
+            outbox::add_for(&[message], GIVEN_BACK, script);
+            true
         }
     }
 }

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::asks::{self, Audiences, Said};
 use super::case::Case;
-use super::chunk::{Rows, lists};
+use super::chunk::{Rows, bare_lists};
 use super::decide::{landed, read};
 use super::ending::{self, UPSERT_RESULTS};
 use super::log::{self, About};
 use super::replan::replan;
 use super::row::{self, INSERT_LIVE, live_values, small, time};
+use super::script::Script;
 use super::{execute, outbox};
 use crate::{Decided, Message, Res};
 
@@ -67,20 +68,22 @@ impl Writes {
 
     /// Writes all of it.
     pub(super) async fn write(self, connection: &impl ConnectionTrait) -> Res<()> {
-        for list in lists(&self.ended, 1) {
+        let mut script = Script::default();
+        for list in bare_lists(&self.ended) {
             let sql = format!("DELETE FROM live_runs WHERE run_id IN ({})", list.places);
-            execute(connection, sql, list.ids).await?;
+            script.add(sql, list.ids);
         }
-        UPDATE_LIVE.run(connection, self.live).await?;
-        UPDATE_RUNS.run(connection, self.runs).await?;
-        log::INSERT.run(connection, self.log).await?;
-        asks::UPSERT_VOTES.run(connection, self.votes).await?;
-        asks::name(connection, &self.audiences).await?;
-        asks::UPDATE.run(connection, self.asks).await?;
-        asks::drop(connection, &self.answered, false).await?;
-        asks::drop(connection, &self.silent, true).await?;
-        UPSERT_RESULTS.run(connection, self.results).await?;
-        outbox::insert(connection, &self.messages).await
+        UPDATE_LIVE.add(self.live, &mut script);
+        UPDATE_RUNS.add(self.runs, &mut script);
+        log::INSERT.add(self.log, &mut script);
+        asks::UPSERT_VOTES.add(self.votes, &mut script);
+        asks::name(&self.audiences, &mut script);
+        asks::UPDATE.add(self.asks, &mut script);
+        asks::drop(&self.answered, false, &mut script);
+        asks::drop(&self.silent, true, &mut script);
+        UPSERT_RESULTS.add(self.results, &mut script);
+        outbox::add(&self.messages, &mut script);
+        script.run(connection).await
     }
 
     fn run(&mut self, run: RunId, change: &Change) {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Value};
 
+use super::script::Script;
 use super::{FOR_UPDATE, all, execute};
 use crate::Res;
 
@@ -19,7 +20,7 @@ pub(super) const LOCKED: &str = "{locked}";
 /// A statement about any number of rows of values: it inserts them, or names them and goes by them.
 pub(super) struct Rows {
     /// Up to and with `VALUES`. [`CLOCK`] in it is the database's clock, or null where it is this machine's.
-    head: [&'static str; 5],
+    head: [&'static str; 7],
     /// Columns of a row.
     columns: usize,
     /// What follows the rows. [`LOCKED`] in it takes the rows that are found for this transaction.
@@ -30,12 +31,12 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Rows {
-        Rows::joined([head, "", "", "", ""], columns, tail)
+        Rows::joined([head, "", "", "", "", "", ""], columns, tail)
     }
 
     /// One whose head has parts.
     pub(super) const fn joined(
-        head: [&'static str; 5],
+        head: [&'static str; 7],
         columns: usize,
         tail: &'static str,
     ) -> Rows {
@@ -63,6 +64,13 @@ impl Rows {
         Ok(written)
     }
 
+    /// Adds what writes the rows whose values follow one another in `values` to what is sent together.
+    pub(super) fn add(&'static self, values: Vec<Value>, script: &mut Script) {
+        for (sql, values) in self.statements(DatabaseBackend::Sqlite, values) {
+            script.add(sql, values);
+        }
+    }
+
     /// What is found by the rows whose values follow one another in `values`.
     pub(super) async fn find(
         &self,
@@ -81,7 +89,7 @@ impl Rows {
         &self,
         backend: DatabaseBackend,
         values: Vec<Value>,
-    ) -> impl Iterator<Item = (&str, Vec<Value>)> {
+    ) -> impl Iterator<Item = (&str, Vec<Value>)> + use<'_> {
         let numbered = backend == DatabaseBackend::Postgres;
         let texts = if numbered {
             &self.postgres
@@ -138,21 +146,31 @@ pub(super) fn lists<'a, T>(ids: &'a [T], first: usize) -> impl Iterator<Item = L
 where
     T: Copy + Into<Value> + 'a,
 {
+    cut(ids, move |at| format!("${}", first + at))
+}
+
+/// Cuts ids into IN lists with bare places, for what is sent together.
+pub(super) fn bare_lists<'a, T>(ids: &'a [T]) -> impl Iterator<Item = List> + 'a
+where
+    T: Copy + Into<Value> + 'a,
+{
+    cut(ids, |_| "?".to_owned())
+}
+
+fn cut<'a, T>(ids: &'a [T], place: impl Fn(usize) -> String + 'a) -> impl Iterator<Item = List> + 'a
+where
+    T: Copy + Into<Value> + 'a,
+{
     ids.chunks(SIZES[0]).map(move |chunk| {
         let size = chunk.len().next_power_of_two();
         let mut filled: Vec<Value> = chunk.iter().map(|id| (*id).into()).collect();
         if let Some(last) = filled.last().cloned() {
             filled.resize(size, last);
         }
-        let mut places = String::new();
-        for at in 0..size {
-            let comma = if at == 0 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(places, "{comma}${}", first + at);
-        }
+        let places: Vec<String> = (0..size).map(&place).collect();
         List {
             ids: filled,
-            places,
+            places: places.join(", "),
         }
     })
 }

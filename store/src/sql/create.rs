@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::chunk::Rows;
 use super::row::{INSERT_LIVE, live_values, small};
+use super::script::Script;
 use super::{asks, execute, one};
 use crate::{NewRun, Res};
 
@@ -39,15 +40,17 @@ pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<
 pub async fn insert_runs(connection: &impl ConnectionTrait, all: &[NewRun]) -> Res<()> {
     let now = crate::db::now(connection).await?;
     insert_graphs(connection, all, now.0 / DAY).await?;
+    let mut script = Script::default();
     let plans = all.iter().flat_map(plan_values);
-    INSERT_PLANS.run(connection, plans.collect()).await?;
+    INSERT_PLANS.add(plans.collect(), &mut script);
     let runs = all.iter().flat_map(|new| run_values(new, now));
-    INSERT_RUNS.run(connection, runs.collect()).await?;
+    INSERT_RUNS.add(runs.collect(), &mut script);
     let live = all.iter().flat_map(|new| live_values(&new.live()));
-    INSERT_LIVE.run(connection, live.collect()).await?;
+    INSERT_LIVE.add(live.collect(), &mut script);
     let asked: Vec<Asked> = all.iter().map(|new| new.asked(now)).collect();
     let of_runs = all.iter().map(|new| (new.run, new.organization, new.flow));
-    asks::put(connection, &of_runs.zip(&asked).collect::<Vec<_>>()).await
+    asks::put(&of_runs.zip(&asked).collect::<Vec<_>>(), &mut script);
+    script.run(connection).await
 }
 
 fn plan_values(new: &NewRun) -> [Value; 4] {

@@ -9,34 +9,26 @@ use neena_engine::approval::{Ask, Roles};
 use neena_engine::ids::{FlowId, OrganizationId, RunId};
 use neena_engine::plan::Plan;
 use neena_engine::run::{self, Facts, Final, LiveRun, Note, Phase, Refused, Vote};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 use uuid::Uuid;
 
 use super::asks::{ASK, VOTE, ask, place, vote};
 use super::case::{Case, Ids, Terms};
 use super::change::{Writes, apply};
 use super::chunk::Rows;
-use super::row::{LIVE, Reader, live};
+use super::row::{LIVE_OF_L, Reader, next_live};
 use super::{outbox, roles};
 use crate::{Decided, Deciding, Res};
 
 /// Takes the live rows in the order of their ids, as everybody does who takes more than one.
-static LOCK: Rows = Rows::joined(
-    ["SELECT ", LIVE, " FROM (VALUES", "", ""],
+static LOCK: Rows = Rows::new(
+    "SELECT run_id FROM (VALUES",
     2,
     ") AS v CROSS JOIN live_runs WHERE run_id = v.column1 AND organization_id = v.column2 \
      ORDER BY run_id{locked}",
 );
 
-/// With a planted bug they are not locked.
-#[cfg(feature = "failpoints")]
-static LOOK: Rows = Rows::joined(
-    ["SELECT ", LIVE, " FROM (VALUES", "", ""],
-    2,
-    ") AS v CROSS JOIN live_runs WHERE run_id = v.column1 AND organization_id = v.column2",
-);
-
-/// What decisions depend on beside the live rows.
+/// What decisions depend on, read when nobody else can change it any more.
 static READ: Rows = Rows::joined(
     [
         "SELECT {clock}, f.id, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, \
@@ -44,10 +36,13 @@ static READ: Rows = Rows::joined(
         ASK,
         ", ",
         VOTE,
+        ", ",
+        LIVE_OF_L,
         " FROM (VALUES",
     ],
     5,
-    ") AS v CROSS JOIN flow_runs f LEFT JOIN decisions d ON d.id = v.column5 \
+    ") AS v CROSS JOIN flow_runs f LEFT JOIN live_runs l ON l.run_id = f.id \
+       LEFT JOIN decisions d ON d.id = v.column5 \
        LEFT JOIN asks s ON s.run_id = f.id AND s.idx = v.column3 AND s.item = v.column4 \
        LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = v.column3 AND a.item = v.column4 \
          AND a.plan_hash = f.plan_hash \
@@ -89,20 +84,24 @@ pub(super) async fn decide(
 
 /// Decides about runs that are all different.
 async fn wave(connection: &impl ConnectionTrait, cases: Vec<Case>) -> Res<Vec<Decided>> {
-    let mut live = lock(connection, &cases).await?;
+    let locked = lock(connection, &cases).await?;
     let mut read = read(connection, &cases).await?;
     let mut people = People::default();
     let mut writes = Writes::default();
     let mut decided = Vec::with_capacity(cases.len());
     for case in cases {
-        let run = case.deciding.run;
-        let live = live.remove(&run);
-        decided.push(match read.remove(&run) {
-            None => Decided::NotFound,
-            Some(read) if read.landed => landed(connection, live, case.ids).await?,
-            Some(read) => {
+        let Some(mut read) = read.remove(&case.deciding.run) else {
+            decided.push(Decided::NotFound);
+            continue;
+        };
+        // A row that came after the lock was taken is somebody else's.
+        let ours = |live: &LiveRun| locked.as_ref().is_none_or(|all| all.contains(&live.run));
+        read.live = read.live.filter(ours);
+        decided.push(match read.landed {
+            true => landed(connection, read.live, case.ids).await?,
+            false => {
                 let roles = people.roles(connection, &case, read.now).await?;
-                answer(connection, case, (live, read, roles), &mut writes).await?
+                answer(connection, case, (read, roles), &mut writes).await?
             }
         });
     }
@@ -114,13 +113,13 @@ async fn wave(connection: &impl ConnectionTrait, cases: Vec<Case>) -> Res<Vec<De
 async fn answer(
     connection: &impl ConnectionTrait,
     case: Case,
-    (live, read, roles): (Option<LiveRun>, Read, Roles),
+    (read, roles): (Read, Roles),
     writes: &mut Writes,
 ) -> Res<Decided> {
     let now = read.now;
     let facts = Facts {
         fresh: fresh(&case.deciding, &read.run, read.flow, &case.terms),
-        live,
+        live: read.live,
         run: read.run,
         ask: read.ask,
         votes: read.votes,
@@ -159,7 +158,11 @@ pub(super) async fn landed(
     })
 }
 
-async fn lock(connection: &impl ConnectionTrait, cases: &[Case]) -> Res<HashMap<RunId, LiveRun>> {
+/// Locks the live rows; which there are. None on SQLite, whose writer is alone.
+async fn lock(connection: &impl ConnectionTrait, cases: &[Case]) -> Res<Option<HashSet<RunId>>> {
+    if connection.get_database_backend() != DatabaseBackend::Postgres || unlocked() {
+        return Ok(None);
+    }
     let mut runs: Vec<(Uuid, Uuid)> = cases
         .iter()
         .map(|case| (case.deciding.run.0, case.deciding.organization.0))
@@ -168,22 +171,20 @@ async fn lock(connection: &impl ConnectionTrait, cases: &[Case]) -> Res<HashMap<
     let values = runs
         .into_iter()
         .flat_map(|(run, organization)| [Value::from(run), organization.into()]);
-    let rows = locking().find(connection, values.collect()).await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let live = live(&row)?;
-        found.insert(live.run, live);
-    }
-    Ok(found)
+    let rows = LOCK.find(connection, values.collect()).await?;
+    let found = rows.iter().map(|row| Reader::new(row).id());
+    found.collect::<Res<HashSet<RunId>>>().map(Some)
 }
 
-fn locking() -> &'static Rows {
-    fail::fail_point!("decide.unlocked", |_| &LOOK);
-    &LOCK
+/// A planted bug: decisions are made on rows that others may change meanwhile.
+fn unlocked() -> bool {
+    fail::fail_point!("decide.unlocked", |_| true);
+    false
 }
 
-/// What a decision depends on beside the live row.
+/// What a decision depends on.
 pub(super) struct Read {
+    live: Option<LiveRun>,
     run: Final,
     flow: FlowId,
     /// Whether an earlier try of this decision was written.
@@ -230,7 +231,9 @@ pub(super) async fn read(
         let landed = row.maybe_id::<Uuid>()?.is_some();
         let ask = ask(&mut row)?;
         let vote = vote(&mut row)?;
+        let live = next_live(&mut row)?;
         let read = found.entry(run).or_insert_with(|| Read {
+            live,
             run: state,
             flow,
             landed,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use neena_engine::Micros;
 use neena_engine::ids::{OrganizationId, RunId};
 use neena_engine::run::{LiveRun, RunStatus};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 use uuid::Uuid;
 
-use super::chunk::{Rows, lists};
-use super::{execute, outbox};
+use super::chunk::{Rows, bare_lists};
+use super::outbox;
+use super::script::Script;
 use crate::effect::{Effect, effect};
-use crate::{Entry, Message, Res};
+use crate::{Entry, Message};
 
 /// Writes the results of runs.
 pub(super) static UPSERT_RESULTS: Rows = Rows::new(
@@ -19,6 +20,21 @@ pub(super) static UPSERT_RESULTS: Rows = Rows::new(
     5,
     "ON CONFLICT (run_id) DO UPDATE SET id = excluded.id, body = excluded.body, \
      created_at = excluded.created_at",
+);
+
+/// Runs that ended. The epoch is kept with the run, so that a retry goes on counting from it.
+static FINISH_RUNS: Rows = Rows::new(
+    "UPDATE flow_runs SET status = v.column2, end_time = v.column3, reason = v.column4, epoch = v.column5, \
+     start_time = COALESCE(start_time, v.column6) FROM (VALUES",
+    6,
+    ") AS v WHERE id = v.column1",
+);
+
+/// Runs that were cancelled before.
+static CLOSE_RUNS: Rows = Rows::new(
+    "UPDATE flow_runs SET epoch = v.column2, start_time = COALESCE(start_time, v.column3) FROM (VALUES",
+    3,
+    ") AS v WHERE id = v.column1",
 );
 
 /// A run that ends with this batch.
@@ -53,32 +69,45 @@ impl Ended {
             closed,
         })
     }
+
+    fn as_closed(&self) -> [Value; 3] {
+        [self.run.0.into(), self.epoch.into(), self.start.0.into()]
+    }
+
+    fn as_finished(&self, now: Micros) -> [Value; 6] {
+        [
+            self.run.0.into(),
+            self.status.as_str().into(),
+            now.0.into(),
+            self.reason.as_ref().map(ToString::to_string).into(),
+            self.epoch.into(),
+            self.start.0.into(),
+        ]
+    }
 }
 
 /// Ends all of them; their events, to be published after the commit.
-pub(super) async fn end_all(
-    connection: &impl ConnectionTrait,
-    ended: Vec<Ended>,
-    now: Micros,
-) -> Res<Vec<Message>> {
+pub(super) fn end_all(ended: &[Ended], now: Micros, script: &mut Script) -> Vec<Message> {
     let ids: Vec<Uuid> = ended.iter().map(|end| end.run.0).collect();
-    for list in lists(&ids, 1) {
+    for list in bare_lists(&ids) {
         let sql = format!("DELETE FROM live_runs WHERE run_id IN ({})", list.places);
-        execute(connection, sql, list.ids.clone()).await?;
+        script.add(sql, list.ids.clone());
         // A run that is over asks nobody.
         let sql = format!(
             "DELETE FROM asks WHERE run_id IN ({}) AND state = 'open'",
             list.places
         );
-        execute(connection, sql, list.ids).await?;
+        script.add(sql, list.ids);
     }
-    for end in &ended {
-        update_run(connection, end, now).await?;
-    }
+    let (closed, finished): (Vec<&Ended>, Vec<&Ended>) = ended.iter().partition(|end| end.closed);
+    let closed = closed.into_iter().flat_map(Ended::as_closed);
+    CLOSE_RUNS.add(closed.collect(), script);
+    let finished = finished.into_iter().flat_map(|end| end.as_finished(now));
+    FINISH_RUNS.add(finished.collect(), script);
     let results = ended
         .iter()
         .flat_map(|end| result(end.run, end.organization, &end.body, now));
-    UPSERT_RESULTS.run(connection, results.collect()).await?;
+    UPSERT_RESULTS.add(results.collect(), script);
     let messages: Vec<Message> = ended
         .iter()
         .map(|end| {
@@ -86,8 +115,8 @@ pub(super) async fn end_all(
             outbox::message(&kind, end.organization, end.run, end.epoch, now)
         })
         .collect();
-    outbox::insert(connection, &messages).await?;
-    Ok(messages)
+    outbox::add(&messages, script);
+    messages
 }
 
 /// The values of the result of a run.
@@ -105,27 +134,4 @@ pub(super) fn result(
         body.to_string().into(),
         now.0.into(),
     ]
-}
-
-/// The epoch is kept with the run, so that a retry goes on counting from it.
-async fn update_run(connection: &impl ConnectionTrait, end: &Ended, now: Micros) -> Res<()> {
-    if end.closed {
-        let sql =
-            "UPDATE flow_runs SET epoch = $1, start_time = COALESCE(start_time, $2) WHERE id = $3";
-        let values = [end.epoch.into(), end.start.0.into(), end.run.0.into()];
-        execute(connection, sql, values).await?;
-        return Ok(());
-    }
-    let sql = "UPDATE flow_runs SET status = $1, end_time = $2, reason = $3, epoch = $4, \
-         start_time = COALESCE(start_time, $5) WHERE id = $6";
-    let values = [
-        end.status.as_str().into(),
-        now.0.into(),
-        end.reason.as_ref().map(ToString::to_string).into(),
-        end.epoch.into(),
-        end.start.0.into(),
-        end.run.0.into(),
-    ];
-    execute(connection, sql, values).await?;
-    Ok(())
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::chunk::{Rows, lists};
 use super::row::Reader;
+use super::script::Script;
 use super::{all, execute, one, skip_locked};
 use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
 use crate::{Message, Res};
@@ -50,13 +51,25 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, messages: &[Messag
     insert_for(connection, messages, HEAD_START).await
 }
 
+/// The same along with what else is written.
+pub(super) fn add(messages: &[Message], script: &mut Script) {
+    add_for(messages, HEAD_START, script);
+}
+
 /// Inserts messages for whoever finds them after `wait`.
 pub(super) async fn insert_for(
     connection: &impl ConnectionTrait,
     messages: &[Message],
     wait: Duration,
 ) -> Res<()> {
-    fail::fail_point!("outbox.forgotten", |_| Ok(()));
+    let mut script = Script::default();
+    add_for(messages, wait, &mut script);
+    script.run(connection).await
+}
+
+/// The same along with what else is written.
+pub(super) fn add_for(messages: &[Message], wait: Duration, script: &mut Script) {
+    fail::fail_point!("outbox.forgotten", |_| ());
     let mut values: Vec<Value> = Vec::with_capacity(messages.len() * 9);
     for message in messages {
         values.extend([
@@ -71,8 +84,7 @@ pub(super) async fn insert_for(
             0_i32.into(),
         ]);
     }
-    INSERT.run(connection, values).await?;
-    Ok(())
+    INSERT.add(values, script);
 }
 
 /// Whether a message is overdue: most often none is, and then nothing is written.

@@ -7,6 +7,7 @@ use neena_engine::run::{AskChange, Change, Facts};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::row::small;
+use super::script::Script;
 use super::{asks, create, execute};
 use crate::{Res, StoreError};
 
@@ -42,7 +43,14 @@ pub(super) async fn replan(
     let (AskChange::Anew, Some(origin)) = (&change.ask, &facts.origin) else {
         return Ok(());
     };
-    asks::drop(connection, &[run.0], false).await?;
+    let mut dropping = Script::default();
+    asks::drop(&[run.0], false, &mut dropping);
+    dropping.run(connection).await?;
     let asked = Asked::new(Subject::Run, "", &plan.head.policy, origin, now);
-    asks::put(connection, &[((run, live.organization, live.flow), &asked)]).await
+    let mut putting = Script::default();
+    asks::put(
+        &[((run, live.organization, live.flow), &asked)],
+        &mut putting,
+    );
+    putting.run(connection).await
 }

@@ -15,6 +15,11 @@ use crate::{Res, StoreError};
 pub(super) const LIVE: &str = "run_id, organization_id, flow_id, phase, intent, owner, claim, epoch, claims, \
      inbox_seq, wake_at, ready_at, deadline_at, priority, plan_hash, approved_hash, plan_v";
 
+/// The same of the table `l`, for [`next_live`].
+pub(super) const LIVE_OF_L: &str = "l.run_id, l.organization_id, l.flow_id, l.phase, l.intent, l.owner, l.claim, \
+     l.epoch, l.claims, l.inbox_seq, l.wake_at, l.ready_at, l.deadline_at, l.priority, l.plan_hash, \
+     l.approved_hash, l.plan_v";
+
 /// Inserts rows of `live_runs`; one that is there already stays as it is.
 pub(super) static INSERT_LIVE: Rows = Rows::new(
     "INSERT INTO live_runs (run_id, organization_id, flow_id, phase, intent, owner, claim, epoch, claims, \
@@ -108,9 +113,17 @@ fn unreadable(why: String) -> StoreError {
 
 /// A row of `live_runs`.
 pub(super) fn live(row: &QueryResult) -> Res<LiveRun> {
-    let mut row = Reader::new(row);
-    Ok(LiveRun {
-        run: row.id::<RunId>()?,
+    let live = next_live(&mut Reader::new(row))?;
+    live.ok_or_else(|| unreadable("there is no live run".to_owned()))
+}
+
+/// The row of `live_runs` in the next columns, if there is one.
+pub(super) fn next_live(row: &mut Reader<'_>) -> Res<Option<LiveRun>> {
+    let Some(run) = row.maybe_id::<RunId>()? else {
+        return Ok(None);
+    };
+    Ok(Some(LiveRun {
+        run,
         organization: row.id::<OrganizationId>()?,
         flow: row.id::<FlowId>()?,
         phase: row.word()?,
@@ -127,7 +140,7 @@ pub(super) fn live(row: &QueryResult) -> Res<LiveRun> {
         plan_hash: row.word()?,
         approved_hash: row.maybe_word()?,
         plan_v: row.small()?,
-    })
+    }))
 }
 
 /// The values of a row of `live_runs`.

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::chunk::Rows;
 use super::row::Reader;
 use super::{all, execute, one, skip_locked};
 use crate::entities::decision::{Column, Entity, Model};
@@ -20,6 +21,12 @@ use crate::{Db, Res, StoreError};
 const AT_ONCE: u64 = 500;
 /// Organizations looked after in one call.
 const ORGANIZATIONS: i64 = 100;
+
+static SEAL: Rows = Rows::new(
+    "UPDATE decisions SET seq = v.column2, prev = v.column3, hash = v.column4 FROM (VALUES",
+    4,
+    ") AS v WHERE id = v.column1 AND seq IS NULL",
+);
 
 /// Seals up to `limit` entries; how many were. What another sealer is at is left to it. A log that cannot be read
 /// keeps those of other organizations from nothing, and is told of at the end.
@@ -131,18 +138,16 @@ async fn lock(connection: &impl ConnectionTrait, organization: Uuid) -> Res<Opti
 /// Writes the seals; only entries that have none take one.
 async fn write(connection: &impl ConnectionTrait, seals: &[(Uuid, Seal)]) -> Res<()> {
     if connection.get_database_backend() != DatabaseBackend::Postgres {
-        let sql =
-            "UPDATE decisions SET seq = $1, prev = $2, hash = $3 WHERE id = $4 AND seq IS NULL";
-        for (id, seal) in seals {
-            let values: [Value; 4] = [
+        let values = seals.iter().flat_map(|(id, seal)| -> [Value; 4] {
+            [
+                (*id).into(),
                 seal.seq.into(),
                 seal.prev.to_string().into(),
                 seal.hash.to_string().into(),
-                (*id).into(),
-            ];
-            written(1, execute(connection, sql, values).await?.rows_affected())?;
-        }
-        return Ok(());
+            ]
+        });
+        let done = SEAL.run(connection, values.collect()).await?;
+        return written(seals.len() as u64, done);
     }
     let mut rows = String::new();
     for (at, (id, seal)) in seals.iter().enumerate() {

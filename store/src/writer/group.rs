@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::{Job, Queued, Task};
 use crate::db::Durability;
@@ -55,37 +55,16 @@ impl Task {
             return Ok(());
         }
         jobs.push(job);
+        // The savepoint of a job that went well is let go along with taking that of the next: one trip for both.
+        let mut savepoint = SAVE;
         while rows < ROWS && start.elapsed() < TIME {
             let Some(next) = self.next_job(durable, start.elapsed()) else {
                 break;
             };
             rows += next.rows;
-            self.in_savepoint(tx, next.job, jobs).await?;
+            savepoint = in_savepoint(tx, savepoint, next.job, jobs).await?;
         }
         Ok(())
-    }
-
-    async fn in_savepoint(
-        &mut self,
-        tx: &DatabaseTransaction,
-        mut job: Box<dyn Job>,
-        jobs: &mut Vec<Box<dyn Job>>,
-    ) -> Result<(), DbErr> {
-        let savepoint = match tx.begin().await {
-            Ok(savepoint) => savepoint,
-            Err(error) => {
-                job.answer(Err(error.clone().into()));
-                return Err(error);
-            }
-        };
-        if job.run(&savepoint).await {
-            jobs.push(job);
-            savepoint.commit().await
-        } else {
-            let rolled_back = savepoint.rollback().await;
-            job.answer(Ok(()));
-            rolled_back
-        }
     }
 
     async fn commit(&mut self, tx: DatabaseTransaction, durable: bool) -> Res<()> {
@@ -124,6 +103,31 @@ impl Task {
         }
         Ok(())
     }
+}
+
+/// Takes a savepoint, and lets go of the one before.
+const SAVE: &str = "SAVEPOINT job";
+const SAVE_NEXT: &str = "RELEASE job; SAVEPOINT job";
+const TAKE_BACK: &str = "ROLLBACK TO job; RELEASE job";
+
+/// Runs the job in a savepoint that is taken by `savepoint`; by what the next one takes its own.
+async fn in_savepoint(
+    tx: &DatabaseTransaction,
+    savepoint: &str,
+    mut job: Box<dyn Job>,
+    jobs: &mut Vec<Box<dyn Job>>,
+) -> Result<&'static str, DbErr> {
+    if let Err(error) = tx.execute_unprepared(savepoint).await {
+        job.answer(Err(error.clone().into()));
+        return Err(error);
+    }
+    if job.run(tx).await {
+        jobs.push(job);
+        return Ok(SAVE_NEXT);
+    }
+    let taken_back = tx.execute_unprepared(TAKE_BACK).await;
+    job.answer(Ok(()));
+    taken_back.map(|_| SAVE)
 }
 
 /// Writes a page of no meaning. A commit that changed nothing syncs nothing, so it would not carry
