@@ -42,6 +42,10 @@ use neena_store::Durability;
 use figure::Figure;
 use stack::{Servers, Stack};
 
+// What the program allocates with, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures scenarios, each beside its floor.
 #[derive(Debug, Parser)]
 #[command(name = "neena-bench", version, args_conflicts_with_subcommands = true)]

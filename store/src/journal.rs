@@ -2,7 +2,7 @@
 //!
 //! Records are written at once when nothing is being written, and together when much happens at the same time.
 //! One batch is in flight; what nobody waits for rides along with what is urgent, or is written lazily
-//! after 50 ms. The records of a run are written in their order.
+//! after 50 ms, or as soon as it fills a batch. The records of a run are written in their order.
 
 mod limits;
 mod pending;

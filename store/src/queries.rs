@@ -18,7 +18,9 @@ mod people;
 mod policies;
 
 use neena_engine::ids::OrganizationId;
-use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
+use uuid::Uuid;
 
 pub use approvals::{Asked, Place, Reader, Waiting};
 pub use decisions::{Mark, NewEntry};
@@ -43,4 +45,16 @@ pub fn of<C: ConnectionTrait>(db: &C, organization: OrganizationId) -> Tenant<'_
 pub struct Window {
     pub skip: u64,
     pub limit: u64,
+}
+
+/// Whether a column of ids is one of `ids`. Postgres takes them as one value, so that there is one text to be parsed and
+/// planned, once, however many there are.
+fn among<C: ColumnTrait>(db: &impl ConnectionTrait, column: C, ids: &[Uuid]) -> Expr {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return column.is_in(ids.iter().copied());
+    }
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let column = Expr::col((C::EntityName::default(), column));
+    let list = Expr::val(format!("{{{}}}", ids.join(",")));
+    Expr::cust_with_exprs("$1 = ANY(CAST($2 AS uuid[]))", [column, list])
 }

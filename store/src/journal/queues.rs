@@ -53,7 +53,7 @@ impl Queues {
     }
 
     /// The next batch: whatever is urgent and as much of the rest as fits, or what has lingered for long
-    /// enough.
+    /// enough, or what fills a batch: waiting would not make it larger.
     pub(super) fn next(&mut self, now: Instant, closing: bool) -> Next {
         let Some(since) = self.since else {
             return Next::Wait(None);
@@ -62,7 +62,8 @@ impl Queues {
         let (mut turns, rest): (VecDeque<Key>, VecDeque<Key>) = turns
             .into_iter()
             .partition(|key| self.queues.get(key).is_some_and(Queue::urgent));
-        let due = !turns.is_empty() || closing || now >= since + LINGER;
+        let full = !self.queued.fits(BATCH);
+        let due = !turns.is_empty() || closing || full || now >= since + LINGER;
         turns.extend(rest);
         if !due {
             self.turns = turns;

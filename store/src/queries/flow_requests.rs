@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Tenant, Window};
+use super::{Tenant, Window, among};
 use crate::entities::flow_request::{ActiveModel, Column, Entity, Model};
 
 /// Rows of one statement.
@@ -46,7 +46,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
     /// Those of the requests that are there and not deleted.
     pub async fn flow_requests_of(&self, ids: &[Uuid]) -> Result<Vec<Model>, DbErr> {
         self.flow_requests_there()
-            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(among(self.db, Column::Id, ids))
             .all(self.db)
             .await
     }

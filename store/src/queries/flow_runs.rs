@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Tenant, Window};
+use super::{Tenant, Window, among};
 use crate::entities::flow_run::{Column, Entity, Model};
 use crate::entities::{flow_result, live_run, run_plan, task_run};
 
@@ -117,7 +117,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             )
             .join(JoinType::LeftJoin, plan_of_run())
             .filter(Column::OrganizationId.eq(self.organization.0))
-            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(among(self.db, Column::Id, ids))
             .order_by_desc(Column::Id)
             .into_model()
             .all(self.db)
@@ -140,7 +140,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         }
         Entity::find()
             .filter(Column::OrganizationId.eq(self.organization.0))
-            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(among(self.db, Column::Id, ids))
             .order_by_desc(Column::Id)
             .all(self.db)
             .await
@@ -152,7 +152,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         }
         live_run::Entity::find()
             .filter(live_run::Column::OrganizationId.eq(self.organization.0))
-            .filter(live_run::Column::RunId.is_in(ids.iter().copied()))
+            .filter(among(self.db, live_run::Column::RunId, ids))
             .all(self.db)
             .await
     }
@@ -172,7 +172,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             .add(C::Status.ne("pending"))
             .add(C::StartTime.is_not_null());
         let mut rows = task_run::Entity::find()
-            .filter(C::RunId.is_in(runs.iter().copied()))
+            .filter(among(self.db, C::RunId, runs))
             .filter(started);
         if let TaskResults::UpTo(limit) = results {
             let short = CaseStatement::new().case(
