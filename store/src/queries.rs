@@ -48,8 +48,12 @@ pub struct Window {
 }
 
 /// Whether a column of ids is one of `ids`. Postgres takes them as one value, so that there is one text to be parsed and
-/// planned, once, however many there are.
+/// planned, once, however many there are. Do not ask for them in order: it may then walk an index in that order through
+/// everything an organization has.
 fn among<C: ColumnTrait>(db: &impl ConnectionTrait, column: C, ids: &[Uuid]) -> Expr {
+    if let [id] = ids {
+        return column.eq(*id);
+    }
     if db.get_database_backend() != DbBackend::Postgres {
         return column.is_in(ids.iter().copied());
     }

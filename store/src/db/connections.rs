@@ -75,7 +75,7 @@ impl Pools {
         };
         let pool = |connections| pool(connections, sizes.patience);
         Ok(Pools {
-            units: pool(sizes.units).connect_with(options.clone()).await?,
+            units: pool(sizes.units).connect_with(hot(options.clone())).await?,
             lazy: counted(pool(sizes.lazy)).connect_lazy_with(hot(lazily.clone())),
             reads: pool(sizes.reads).connect_lazy_with(reading),
             // One batch is in flight; the second connection is there while the first is being returned.
@@ -117,16 +117,17 @@ fn options(url: &str, sizes: &Connections) -> Res<PgConnectOptions> {
         ("tcp_keepalives_interval", "3"),
         ("tcp_keepalives_count", "3"),
         ("tcp_user_timeout", "20s"),
+        // What is asked goes by an index, and by its order. The tables of what goes on grow and shrink within seconds,
+        // so the statistics are always old, and by old ones a whole table of four pages looks cheaper.
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("jit", "off"),
     ]))
 }
 
-/// Statements that come again and again, by primary key or partial index: planned once, and by index
-/// even while the tables are too small for it to matter.
+/// Statements that come again and again: planned once.
 fn hot(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-    ])
+    options.options([("plan_cache_mode", "force_generic_plan")])
 }
 
 fn pool(connections: u32, patience: Duration) -> PgPoolOptions {

@@ -1,5 +1,7 @@
 //! Runs as the API shows them: ids from one index range, newest first, then one query per table.
 
+use std::cmp::Reverse;
+
 use neena_engine::ids::{FlowId, RunId};
 use sea_orm::sea_query::{CaseStatement, Expr};
 use sea_orm::{
@@ -101,7 +103,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        Entity::find()
+        let previews = Entity::find()
             .select_only()
             .columns([
                 Column::Id,
@@ -117,11 +119,10 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             )
             .join(JoinType::LeftJoin, plan_of_run())
             .filter(Column::OrganizationId.eq(self.organization.0))
-            .filter(among(self.db, Column::Id, ids))
-            .order_by_desc(Column::Id)
-            .into_model()
-            .all(self.db)
-            .await
+            .filter(among(self.db, Column::Id, ids));
+        let mut previews: Vec<Preview> = previews.into_model().all(self.db).await?;
+        previews.sort_unstable_by_key(|preview| Reverse(preview.id));
+        Ok(previews)
     }
 
     /// The result of a run that ended.
@@ -138,12 +139,13 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        Entity::find()
+        let mut rows = Entity::find()
             .filter(Column::OrganizationId.eq(self.organization.0))
             .filter(among(self.db, Column::Id, ids))
-            .order_by_desc(Column::Id)
             .all(self.db)
-            .await
+            .await?;
+        rows.sort_unstable_by_key(|row| Reverse(row.id));
+        Ok(rows)
     }
 
     async fn live_runs(&self, ids: &[Uuid]) -> Result<Vec<live_run::Model>, DbErr> {

@@ -170,7 +170,8 @@ pub(super) fn drop(runs: &[Uuid], with_gates: bool, script: &mut Script) {
 
 /// These gates are asked about no more.
 pub(super) fn withdraw(run: RunId, gates: &[TaskKey], script: &mut Script) {
-    let sql = "DELETE FROM asks WHERE run_id = ? AND idx = ? AND item = ? AND state = 'open'";
+    let sql =
+        "DELETE FROM asks WHERE run_id = ? AND idx = ? AND item = ? AND (state = 'open') IS TRUE";
     for gate in gates {
         let (index, item) = place(Subject::Gate(*gate));
         script.add(sql, vec![run.0.into(), index.into(), item.into()]);

@@ -16,6 +16,11 @@ use crate::{Claim, Held, Res};
 const CLAIMABLE: &str = "owner IS NULL AND phase IN ('ready', 'closing') \
      AND (phase = 'closing' OR approved_hash = plan_hash) AND plan_v <= $3";
 
+/// The same of runs that are named, said so that the index of all that is ready, which is as long as the backlog, does
+/// not fit.
+const NAMED: &str = "(owner IS NULL) IS TRUE AND phase IN ('ready', 'closing') \
+     AND (phase = 'closing' OR approved_hash = plan_hash) AND plan_v <= $3";
+
 /// A run that brought down two workers, maybe: at most one is taken at a time, since whatever else its
 /// worker holds would go down with it.
 const SUSPECT: &str = "claims >= 2";
@@ -31,7 +36,7 @@ pub(super) async fn named(
     let ids: Vec<Uuid> = runs.iter().map(|run| run.0).collect();
     let mut taken: Vec<Held> = Vec::new();
     for list in lists(&ids, 5) {
-        let which = format!("{CLAIMABLE} AND run_id IN ({})", list.places);
+        let which = format!("{NAMED} AND run_id IN ({})", list.places);
         let free = format!(
             "SELECT run_id FROM live_runs WHERE {which} AND claims < 2 ORDER BY run_id{}",
             for_update(connection),
@@ -104,10 +109,10 @@ async fn take(
 
 /// What selects the free runs; with a planted bug those that are held, too.
 fn planted(free: &str) -> String {
-    fail::fail_point!("claim.takes_held", |_| free.replace(
-        "owner IS NULL AND phase IN ('ready', 'closing')",
-        "phase IN ('ready', 'closing', 'running')"
-    ));
+    fail::fail_point!("claim.takes_held", |_| free
+        .replace("(owner IS NULL) IS TRUE AND ", "")
+        .replace("owner IS NULL AND ", "")
+        .replace("('ready', 'closing')", "('ready', 'closing', 'running')"));
     free.to_owned()
 }
 

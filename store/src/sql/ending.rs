@@ -94,7 +94,7 @@ pub(super) fn end_all(ended: &[Ended], now: Micros, script: &mut Script) -> Vec<
         script.add(sql, list.ids.clone());
         // A run that is over asks nobody.
         let sql = format!(
-            "DELETE FROM asks WHERE run_id IN ({}) AND state = 'open'",
+            "DELETE FROM asks WHERE run_id IN ({}) AND (state = 'open') IS TRUE",
             list.places
         );
         script.add(sql, list.ids);
