@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -173,6 +174,40 @@ async fn beforehand(
         }
     }
     Ok(false)
+}
+
+#[tokio::test]
+async fn a_veto_by_the_link_of_another_stage_is_asked_for_its_reason() {
+    let stages = ["p4@example.com", "p5@example.com"];
+    let stages = stages.iter().enumerate();
+    let stages = stages
+        .map(|(at, who)| json!({"name": case::stage_name(at), "count": 1, "approvers": [who]}));
+    let stages: Vec<Value> = stages.collect();
+    let word = case::Word {
+        approves: false,
+        who: 3,
+        stage: Some(1),
+        reason: false,
+        stale: false,
+        way: any::<proptest::sample::Index>()
+            .new_tree(&mut TestRunner::deterministic())
+            .unwrap()
+            .current(),
+    };
+    let case = Case {
+        world: 2,
+        policy: json!({"stages": stages, "reason_required": true, "standing": false}),
+        gate: false,
+        requester: 0,
+        author: 1,
+        steps: vec![Step::Say(word)],
+    };
+    let (town, mut met) = (Town::build().await, Met::new());
+    play(&town, &case, &mut met).await.unwrap();
+    assert!(
+        met.contains_key("422 The policy asks for a reason: a comment is needed"),
+        "{met:#?}"
+    );
 }
 
 /// More cases: `PROPTEST_CASES=100000 cargo test --release --workspace --test main the_outcome_never`

@@ -181,12 +181,13 @@ async fn decided(app: &AppState, bytes: &[u8]) -> Result<Response, ApiError> {
     }
     match outcome {
         Ok(_) => Ok(told(&Told::thanks(word, &opened))),
+        // All but what is missing was right: a veto may be said whichever stage is asked.
         Err(ApiError::Invalid(faults)) => {
             let sent = Sent {
                 form: bytes,
                 faults,
             };
-            ask(app, &opened, &token, Some(&sent)).await
+            form(app, &opened, &token, Some(&sent)).await
         }
         Err(ApiError::Forbidden(why)) => Ok(told(&Told::refused(StatusCode::FORBIDDEN, why))),
         Err(ApiError::Conflict(why)) => Ok(told(&Told::refused(StatusCode::CONFLICT, why))),
