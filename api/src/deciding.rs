@@ -47,11 +47,12 @@ pub(crate) async fn decide(
     let mut code_current = true;
     if let Decision::Approve(say) | Decision::Reject(say) = &decision {
         let tenant = queries::of(app.db().reader(), organization);
-        let row = tenant.flow_run(run).await?;
-        let row = row.ok_or(ApiError::NotFound(THING))?;
+        let (row, planned) = tokio::join!(tenant.flow_run(run), app.store().plan(run));
+        // Before the plan: of a run that is not there, or another's, nothing is told.
+        let row = row?.ok_or(ApiError::NotFound(THING))?;
+        let planned = planned?;
         let (gate, answered) = (say.on != Subject::Run, say.answer.is_some());
         let unstarted = row.status == RunStatus::Pending.as_str();
-        let planned = app.store().plan(run).await?;
         if gate || answered {
             filled_in(app, (run, &planned), &mut decision).await?;
         } else if unstarted && matches!(decision, Decision::Approve(_)) {

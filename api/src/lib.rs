@@ -6,6 +6,7 @@ pub mod config;
 pub mod courier;
 pub mod error;
 pub mod hosting;
+pub mod measured;
 pub mod metrics;
 
 mod admission;

@@ -34,6 +34,7 @@ use case::Case;
 pub use create::{insert_run, insert_runs};
 pub use decide::decide_all_within;
 pub use roles::roles;
+pub use statement::encoded;
 
 use async_trait::async_trait;
 use moka::sync::Cache;

@@ -14,7 +14,7 @@ mod orders;
 mod plan;
 mod say;
 mod storing;
-mod view;
+pub(crate) mod view;
 
 use axum::Json;
 use axum::extract::State;

@@ -10,6 +10,8 @@
 mod bind;
 mod decide;
 mod flows;
+mod record;
+mod serialize;
 mod step;
 
 use std::hint::black_box;
@@ -26,7 +28,7 @@ type Walk = Box<dyn FnMut()>;
 type Prepare = fn(share: usize) -> Walk;
 
 /// The paths by name. Where a path is short it is walked many times for one count.
-const PATHS: [(&str, Prepare); 7] = [
+const PATHS: [(&str, Prepare); 9] = [
     ("validate_100", |_| flows::validate(100)),
     ("validate_10000", |_| flows::validate(10_000)),
     ("plan_100", |_| flows::plan(100)),
@@ -34,6 +36,8 @@ const PATHS: [(&str, Prepare); 7] = [
     ("decide_100_votes", decide::votes),
     ("bind_100_tasks", |_| bind::expressions(100)),
     ("step_40_tasks", |_| step::chain(40)),
+    ("record_100_tasks", |_| record::batch(100)),
+    ("serialize_100_tasks", |_| serialize::run(100)),
 ];
 
 /// What is counted: nothing else carries this name, and nothing of it is put in line elsewhere.

@@ -23,12 +23,7 @@ const STANDING: Standing = Standing {
 
 /// Takes a run of so many tasks to its end.
 pub fn chain(operations: u32) -> Walk {
-    let flow = Flow::check(spec(operations), &catalogue()).expect("a flow without fault");
-    let graph = flow.graph().expect("a checked flow has a graph");
-    let head = head(&graph, json!({"who": "world"}));
-    let plan = Plan::make(Arc::new(graph), head).expect("a request that fits");
-    let plan = Arc::new(plan);
-    let result = Json::of(&json!({"path": "/data/in/some/folder", "size": 4096}));
+    let (plan, result) = planned(operations);
     let mut kept = Vec::new();
     Box::new(move || {
         let records = to_its_end(black_box(&plan), &result);
@@ -36,6 +31,21 @@ pub fn chain(operations: u32) -> Walk {
         assert!(rows >= operations as usize, "every task is recorded");
         kept.push(records);
     })
+}
+
+/// What is recorded of such a run.
+pub fn records(operations: u32) -> Vec<Record> {
+    let (plan, result) = planned(operations);
+    to_its_end(&plan, &result)
+}
+
+fn planned(operations: u32) -> (Arc<Plan>, Json) {
+    let flow = Flow::check(spec(operations), &catalogue()).expect("a flow without fault");
+    let graph = flow.graph().expect("a checked flow has a graph");
+    let head = head(&graph, json!({"who": "world"}));
+    let plan = Plan::make(Arc::new(graph), head).expect("a request that fits");
+    let result = Json::of(&json!({"path": "/data/in/some/folder", "size": 4096}));
+    (Arc::new(plan), result)
 }
 
 fn to_its_end(plan: &Arc<Plan>, result: &Json) -> Vec<Record> {

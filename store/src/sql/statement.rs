@@ -13,7 +13,7 @@ use neena_engine::Micros;
 use neena_engine::ids::{OrganizationId, RunId};
 use neena_engine::run::{Intent, Phase, RunStatus, Then};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Error, Row};
+use sqlx::{Arguments, Error, Execute, Row};
 use uuid::Uuid;
 
 use super::Hold;
@@ -102,6 +102,15 @@ impl OneStatement for Prepared<'_> {
         let query = self.attempts.bind(self.tasks.bind(query));
         self.asks.bind(query).fetch_all(connection).boxed()
     }
+}
+
+/// Encodes a batch as it is sent; how many values that is.
+pub fn encoded(batch: &Batch) -> Result<usize, sqlx::error::BoxDynError> {
+    let prepared = Prepared::of(batch, &Cache::new(0));
+    let query = prepared.entries.bind(sqlx::query(COMMIT));
+    let query = prepared.attempts.bind(prepared.tasks.bind(query));
+    let mut query = prepared.asks.bind(query);
+    Ok(query.take_arguments()?.map_or(0, |values| values.len()))
 }
 
 fn read(row: &PgRow) -> Res<Fenced> {

@@ -125,7 +125,7 @@ pub(crate) struct PreviewView {
 
 impl RunView {
     /// A run as its row is, with nothing of its tasks.
-    pub(super) fn of(row: flow_run::Model, live: Option<&live_run::Model>) -> RunView {
+    pub(crate) fn of(row: flow_run::Model, live: Option<&live_run::Model>) -> RunView {
         RunView {
             approved_by: None,
             waiting_for: live.and_then(|live| waiting_for(live, &row)),
@@ -144,6 +144,12 @@ impl RunView {
             reason: row.reason,
             task_runs: Vec::new(),
         }
+    }
+
+    /// With its task runs, in this order.
+    pub(crate) fn with_tasks(mut self, rows: Vec<task_run::Model>) -> RunView {
+        self.task_runs = rows.into_iter().map(TaskRunView::from).collect();
+        self
     }
 
     /// With the standing approval it was started by.
@@ -221,9 +227,8 @@ pub(super) async fn page<C: ConnectionTrait>(
             let order = orders.get(&(run.flow_id, run.flow_version));
             let place = |index: i64| order.and_then(|order| order.get(&index).copied());
             rows.sort_by_key(|task| (place(task.idx), task.idx, task.item));
-            let mut view = RunView::of(run.clone(), live.get(&run.id));
-            view.task_runs = rows.into_iter().map(TaskRunView::from).collect();
-            view
+            let live = live.get(&run.id);
+            RunView::of(run, live).with_tasks(rows)
         })
         .collect())
 }
