@@ -47,6 +47,13 @@ pub struct Window {
     pub limit: u64,
 }
 
+/// Whether a row that is named by its key is the organization's, said so that no index fits that begins with the
+/// organization: Postgres would walk all it has.
+fn owned<C: ColumnTrait>(column: C, organization: OrganizationId) -> Expr {
+    let column = Expr::col((C::EntityName::default(), column));
+    Expr::cust_with_exprs("($1 = $2) IS TRUE", [column, Expr::val(organization.0)])
+}
+
 /// Whether a column of ids is one of `ids`. Postgres takes them as one value, so that there is one text to be parsed and
 /// planned, once, however many there are. Do not ask for them in order: it may then walk an index in that order through
 /// everything an organization has.

@@ -76,7 +76,11 @@ impl Pools {
         let pool = |connections| pool(connections, sizes.patience);
         Ok(Pools {
             units: pool(sizes.units).connect_with(hot(options.clone())).await?,
-            lazy: counted(pool(sizes.lazy)).connect_lazy_with(hot(lazily.clone())),
+            // All of them at once: one that came later would look like a server that crashed meanwhile.
+            lazy: counted(pool(sizes.lazy))
+                .min_connections(sizes.lazy)
+                .connect_with(hot(lazily.clone()))
+                .await?,
             reads: pool(sizes.reads).connect_lazy_with(reading),
             // One batch is in flight; the second connection is there while the first is being returned.
             journal: counted(pool(2))

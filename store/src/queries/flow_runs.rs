@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Tenant, Window, among};
+use super::{Tenant, Window, among, owned};
 use crate::entities::flow_run::{Column, Entity, Model};
 use crate::entities::{flow_result, live_run, run_plan, task_run};
 
@@ -118,7 +118,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                 "instructions",
             )
             .join(JoinType::LeftJoin, plan_of_run())
-            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(owned(Column::OrganizationId, self.organization))
             .filter(among(self.db, Column::Id, ids));
         let mut previews: Vec<Preview> = previews.into_model().all(self.db).await?;
         previews.sort_unstable_by_key(|preview| Reverse(preview.id));
@@ -140,7 +140,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             return Ok(Vec::new());
         }
         let mut rows = Entity::find()
-            .filter(Column::OrganizationId.eq(self.organization.0))
+            .filter(owned(Column::OrganizationId, self.organization))
             .filter(among(self.db, Column::Id, ids))
             .all(self.db)
             .await?;
@@ -153,7 +153,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             return Ok(Vec::new());
         }
         live_run::Entity::find()
-            .filter(live_run::Column::OrganizationId.eq(self.organization.0))
+            .filter(owned(live_run::Column::OrganizationId, self.organization))
             .filter(among(self.db, live_run::Column::RunId, ids))
             .all(self.db)
             .await

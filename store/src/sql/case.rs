@@ -106,7 +106,7 @@ pub(super) async fn terms(store: &SqlStore, deciding: &Deciding) -> Res<Option<T
             plan_v: PLAN_V,
         }));
     }
-    let sql = "SELECT 1 FROM flow_runs WHERE id = $1 AND organization_id = $2";
+    let sql = "SELECT 1 FROM flow_runs WHERE id = $1 AND (organization_id = $2) IS TRUE";
     let values = [deciding.run.0.into(), deciding.organization.0.into()];
     if one(store.db().reader(), sql, values).await?.is_none() {
         return Ok(None);

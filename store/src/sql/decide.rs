@@ -28,7 +28,8 @@ static LOCK: Rows = Rows::new(
      ORDER BY run_id{locked}",
 );
 
-/// What decisions depend on, read when nobody else can change it any more.
+/// What decisions depend on, read when nobody else can change it any more. The organization is said so that no index
+/// fits that begins with it.
 static READ: Rows = Rows::joined(
     [
         "SELECT {clock}, f.id, f.flow_id, f.status, f.approval_status, f.plan_hash, f.approved_hash, \
@@ -46,7 +47,7 @@ static READ: Rows = Rows::joined(
        LEFT JOIN asks s ON s.run_id = f.id AND s.idx = v.column3 AND s.item = v.column4 \
        LEFT JOIN approvals a ON a.run_id = f.id AND a.idx = v.column3 AND a.item = v.column4 \
          AND a.plan_hash = f.plan_hash \
-     WHERE f.id = v.column1 AND f.organization_id = v.column2 ORDER BY a.at, a.id",
+     WHERE f.id = v.column1 AND (f.organization_id = v.column2) IS TRUE ORDER BY a.at, a.id",
 );
 
 /// Decides within the caller's transaction, about runs whose plans are at hand: making runs and approving them is
