@@ -49,7 +49,14 @@ pub struct Window {
 
 /// Whether a row that is named by its key is the organization's, said so that no index fits that begins with the
 /// organization: Postgres would walk all it has.
-fn owned<C: ColumnTrait>(column: C, organization: OrganizationId) -> Expr {
+fn owned<C: ColumnTrait>(
+    db: &impl ConnectionTrait,
+    column: C,
+    organization: OrganizationId,
+) -> Expr {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return column.eq(organization.0);
+    }
     let column = Expr::col((C::EntityName::default(), column));
     Expr::cust_with_exprs("($1 = $2) IS TRUE", [column, Expr::val(organization.0)])
 }

@@ -118,7 +118,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                 "instructions",
             )
             .join(JoinType::LeftJoin, plan_of_run())
-            .filter(owned(Column::OrganizationId, self.organization))
+            .filter(owned(self.db, Column::OrganizationId, self.organization))
             .filter(among(self.db, Column::Id, ids));
         let mut previews: Vec<Preview> = previews.into_model().all(self.db).await?;
         previews.sort_unstable_by_key(|preview| Reverse(preview.id));
@@ -140,7 +140,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             return Ok(Vec::new());
         }
         let mut rows = Entity::find()
-            .filter(owned(Column::OrganizationId, self.organization))
+            .filter(owned(self.db, Column::OrganizationId, self.organization))
             .filter(among(self.db, Column::Id, ids))
             .all(self.db)
             .await?;
@@ -153,7 +153,11 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
             return Ok(Vec::new());
         }
         live_run::Entity::find()
-            .filter(owned(live_run::Column::OrganizationId, self.organization))
+            .filter(owned(
+                self.db,
+                live_run::Column::OrganizationId,
+                self.organization,
+            ))
             .filter(among(self.db, live_run::Column::RunId, ids))
             .all(self.db)
             .await
