@@ -15,44 +15,46 @@ use crate::Res;
 /// found again whatever stands beside it.
 const SHORT: usize = 24;
 
+/// A statement and its values.
+type Part = (Cow<'static, str>, Vec<Value>);
+
 /// Statements, with a bare `?` for each value.
 #[derive(Default)]
-pub(super) struct Script {
-    short: Vec<(Cow<'static, str>, Vec<Value>)>,
-    long: Vec<(Cow<'static, str>, Vec<Value>)>,
-}
+pub(super) struct Script(Vec<Part>);
 
 impl Script {
-    /// Adds a statement. Long ones go before short ones, those of a kind in the order they were added in.
+    /// Adds a statement after those that are there.
     pub(super) fn add(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) {
-        let among = match values.len() <= SHORT {
-            true => &mut self.short,
-            false => &mut self.long,
-        };
-        among.push((sql.into(), values));
+        self.0.push((sql.into(), values));
     }
 
-    /// Carries all of it out.
+    /// Carries all of it out, in order.
     pub(super) async fn run(self, connection: &impl ConnectionTrait) -> Res<()> {
         let numbered = connection.get_database_backend() == DatabaseBackend::Postgres;
-        for (sql, values) in self.long {
-            let sql = match numbered {
-                true => Cow::Owned(number(&sql, &mut 0)),
-                false => sql,
-            };
-            execute(connection, sql, values).await?;
-        }
-        if !self.short.is_empty() {
-            let sql = together(&self.short, numbered);
-            let values = self.short.into_iter().flat_map(|(_, values)| values);
+        for trip in trips(self.0) {
+            let sql = together(&trip, numbered);
+            let values = trip.into_iter().flat_map(|(_, values)| values);
             execute(connection, sql, values).await?;
         }
         Ok(())
     }
 }
 
+/// What goes together, in the order it was added in: neighbours that are short.
+fn trips(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let short = |part: &Part| part.1.len() <= SHORT;
+    let mut trips: Vec<Vec<Part>> = Vec::new();
+    for part in parts {
+        match trips.last_mut() {
+            Some(trip) if short(&part) && trip.iter().all(short) => trip.push(part),
+            _ => trips.push(vec![part]),
+        }
+    }
+    trips
+}
+
 /// One text of all of them.
-fn together(statements: &[(Cow<'static, str>, Vec<Value>)], numbered: bool) -> String {
+fn together(statements: &[Part], numbered: bool) -> String {
     let mut text = String::with_capacity(statements.iter().map(|(sql, _)| sql.len() + 32).sum());
     let mut place = 0;
     for (at, (sql, _)) in statements.iter().enumerate() {
@@ -89,7 +91,7 @@ fn number(sql: &str, place: &mut usize) -> String {
 mod tests {
     use super::*;
 
-    fn statements(all: &[&'static str]) -> Vec<(Cow<'static, str>, Vec<Value>)> {
+    fn statements(all: &[&'static str]) -> Vec<Part> {
         all.iter()
             .map(|sql| (Cow::Borrowed(*sql), Vec::new()))
             .collect()
@@ -120,5 +122,15 @@ mod tests {
             together(&statements(&TWO[..1]), true),
             "DELETE FROM a WHERE x = $1"
         );
+    }
+
+    #[test]
+    fn a_long_statement_does_not_overtake_the_short_ones_before_it() {
+        let part = |sql: &'static str, values| (Cow::Borrowed(sql), vec![Value::from(1); values]);
+        let order = ["put", "withdraw", "delete many", "note"];
+        let parts = order.into_iter().zip([17, 3, 32, 9]);
+        let trips = trips(parts.map(|(sql, values)| part(sql, values)).collect());
+        let texts: Vec<String> = trips.iter().map(|trip| together(trip, false)).collect();
+        assert_eq!(texts, ["put; withdraw", "delete many", "note"]);
     }
 }

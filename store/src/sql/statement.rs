@@ -104,7 +104,7 @@ impl OneStatement for Prepared<'_> {
     }
 }
 
-/// Encodes a batch as it is sent; how many values that is.
+/// Encodes a batch as it is sent; how many values that is. For measurements. An error: a value that Postgres cannot take.
 pub fn encoded(batch: &Batch) -> Result<usize, sqlx::error::BoxDynError> {
     let prepared = Prepared::of(batch, &Cache::new(0));
     let query = prepared.entries.bind(sqlx::query(COMMIT));
