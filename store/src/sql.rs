@@ -59,7 +59,7 @@ const GRAPHS: u64 = 64 << 20;
 /// A run under one claim: several runs may be claimed at once.
 type Hold = (RunId, ClaimId);
 
-/// Holds known to have noted their run's start.
+/// Holds known to have noted their run's start, and that they got somewhere.
 const STARTED: u64 = 10_000;
 
 /// Runs in a database.

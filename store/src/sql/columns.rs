@@ -16,7 +16,7 @@ use crate::Entry;
 use crate::rows::standing;
 use crate::seam::{GIVEN_BACK, HEAD_START};
 
-type Bound<'q> = Query<'q, Postgres, PgArguments>;
+pub(super) type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 /// What is to become of each run.
 #[derive(Default)]
@@ -34,12 +34,19 @@ pub(super) struct Entries<'a> {
     outcome: Vec<bool>,
     pub(super) message: Vec<Uuid>,
     result: Vec<Uuid>,
+    /// Whether any run is to end or to be let go of, or has something to be noted.
+    pub(super) any_fate: bool,
+    /// Whether any run is to be parked or given back.
+    pub(super) any_release: bool,
 }
 
 impl<'a> Entries<'a> {
-    /// `noted`: the run's start is known to be noted.
+    /// `noted`: the run's start and that this claim got somewhere are known to be noted.
     pub(super) fn push(&mut self, entry: &'a Entry, noted: bool) {
         let rows = &entry.record.rows;
+        let then = &entry.record.then;
+        self.any_fate |= !matches!(then, Then::Hold) || !noted && !rows.is_empty();
+        self.any_release |= matches!(then, Then::Park { .. } | Then::Yield);
         self.run.push(entry.run.0);
         self.claim.push(entry.claim.0);
         self.seen.push(entry.seen);
@@ -51,7 +58,7 @@ impl<'a> Entries<'a> {
         self.message.push(Uuid::now_v7());
         self.result.push(Uuid::now_v7());
         let (mut wake_at, mut status, mut reason, mut body) = (None, None, None, None);
-        let act = match &entry.record.then {
+        let act = match then {
             Then::Hold => "hold",
             Then::Yield => "yield",
             Then::Park {
@@ -182,8 +189,10 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// And how long others leave messages alone: those of runs that were given back, and
-    /// those this process is about to publish itself.
+    pub(super) fn is_empty(&self) -> bool {
+        self.run.is_empty()
+    }
+
     pub(super) fn bind<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
         query
             .bind(&self.run)
@@ -193,8 +202,6 @@ impl<'a> Attempts<'a> {
             .bind(&self.start_time)
             .bind(&self.end_time)
             .bind(&self.error)
-            .bind(micros(GIVEN_BACK))
-            .bind(micros(HEAD_START))
     }
 }
 
@@ -256,6 +263,10 @@ impl Asks {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.run.is_empty() && self.withdrawn_run.is_empty()
+    }
+
     pub(super) fn bind<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
         query
             .bind(&self.run)
@@ -276,6 +287,12 @@ impl Asks {
             .bind(&self.withdrawn_index)
             .bind(&self.withdrawn_item)
     }
+}
+
+/// How long others leave messages alone: those of runs that were given back, and those this process is about to
+/// publish itself.
+pub(super) fn bind_patience(query: Bound<'_>) -> Bound<'_> {
+    query.bind(micros(GIVEN_BACK)).bind(micros(HEAD_START))
 }
 
 fn text(json: Option<&Json>) -> Option<&str> {

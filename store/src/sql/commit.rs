@@ -22,7 +22,9 @@ impl SqlStore {
             StoreError::Unknown
         )));
         for (entry, verdict) in batch.entries.iter().zip(&verdicts) {
-            if verdict.held && !entry.record.rows.is_empty() {
+            // With an outcome the start of the run is noted, and that this claim got somewhere.
+            let rows = &entry.record.rows;
+            if verdict.held && rows.iter().any(|row| row.status.is_outcome()) {
                 self.started.insert((entry.run, entry.claim), ());
             }
         }
@@ -61,6 +63,7 @@ impl SqlStore {
                 .is_some_and(|then| then != lives)
             {
                 self.lazily.invalidate(&(entry.run, entry.claim));
+                self.started.invalidate(&(entry.run, entry.claim));
                 lost = true;
             }
         }

@@ -74,7 +74,7 @@ fn together(statements: &[Part], numbered: bool) -> String {
 }
 
 /// The statement with its places numbered from the one after `place`, as Postgres has them.
-fn number(sql: &str, place: &mut usize) -> String {
+pub(super) fn number(sql: &str, place: &mut usize) -> String {
     let mut text = String::with_capacity(sql.len() + 32);
     for (at, part) in sql.split('?').enumerate() {
         if at > 0 {

@@ -1,10 +1,14 @@
 //! The journal's batch on Postgres: one statement, one round trip.
 //!
+//! Postgres sets up every part of a statement before it looks whether there is anything to do for it, which takes
+//! longer than to record an outcome. So the statement has the parts that its batch is in need of.
+//!
 //! Its snapshot is older than its locks, and it is right all the same: `locked` reads each row again after
 //! the wait, and every other part goes by what `locked` has read. Whatever else of a run changes, changes
 //! under the lock of its live row.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,26 +21,52 @@ use sqlx::{Arguments, Error, Execute, Row};
 use uuid::Uuid;
 
 use super::Hold;
-use super::columns::{Asks, Attempts, Entries, Tasks};
+use super::columns::{Asks, Attempts, Bound, Entries, Tasks, bind_patience};
+use super::script::number;
 use crate::db::OneStatement;
 use crate::{Batch, Entry, Message, Res, StoreError, Verdict};
 
-const COMMIT: &str = include_str!("commit.sql");
+/// The fence and the rows of tasks, which every batch has.
+const RECORD: &str = include_str!("statement/record.sql");
+/// Parts that a batch may do without.
+const PARTS: [&str; 4] = [
+    include_str!("statement/fate.sql"),
+    include_str!("statement/release.sql"),
+    include_str!("statement/attempts.sql"),
+    include_str!("statement/questions.sql"),
+];
+const ANSWER: &str =
+    "SELECT run_id, phase, intent, inbox_seq, applied, organization_id, epoch, now FROM fence";
 
-/// The statement.
-fn commit() -> &'static str {
-    fail::fail_point!("commit.unfenced", |_| planted(" AND w.claim = l.claim"));
-    fail::fail_point!("outcome.overwritten", |_| planted(
-        "AND t.status IN ('pending', 'in_progress')"
-    ));
-    COMMIT
+/// Which of [`PARTS`] a batch is in need of.
+type Needs = [bool; PARTS.len()];
+
+/// The statement with these parts.
+fn commit(needs: Needs) -> &'static str {
+    static FORMS: [[OnceLock<String>; 1 << PARTS.len()]; 3] = [const { [const { OnceLock::new() }; _] }; _];
+    let (bug, condition) = planted();
+    let form = needs.iter().fold(0, |form, need| form << 1 | usize::from(*need));
+    FORMS[bug][form].get_or_init(|| written(needs).replace(condition, ""))
 }
 
-/// A bug that a checker must catch: the statement without a condition.
-#[cfg(feature = "failpoints")]
-fn planted(condition: &str) -> &'static str {
-    static WITHOUT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    WITHOUT.get_or_init(|| COMMIT.replace(condition, ""))
+fn written(needs: Needs) -> String {
+    let mut text = RECORD.to_owned();
+    for (part, _) in PARTS.iter().zip(needs).filter(|(_, needed)| *needed) {
+        text.push_str(", ");
+        text.push_str(part);
+    }
+    text.push_str(ANSWER);
+    number(&text, &mut 0)
+}
+
+/// Bugs that a checker must catch: the statement without one of its conditions.
+fn planted() -> (usize, &'static str) {
+    fail::fail_point!("commit.unfenced", |_| (1, " AND w.claim = l.claim"));
+    fail::fail_point!("outcome.overwritten", |_| (
+        2,
+        "AND t.status IN ('pending', 'in_progress')"
+    ));
+    (0, "")
 }
 
 /// What the statement says of a run whose claim stands.
@@ -59,7 +89,7 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// `started` knows the holds whose run's start is noted.
+    /// `noted` knows the holds of which all is noted.
     pub(super) fn of(batch: &'a Batch, started: &Cache<Hold, ()>) -> Prepared<'a> {
         let mut prepared = Prepared {
             entries: Entries::default(),
@@ -75,6 +105,28 @@ impl<'a> Prepared<'a> {
             prepared.asks.extend(entry);
         }
         prepared
+    }
+
+    /// The statement with its values, in the order of its parts.
+    fn query(&self) -> Bound<'_> {
+        let needs = [
+            self.entries.any_fate,
+            self.entries.any_release,
+            !self.attempts.is_empty(),
+            !self.asks.is_empty(),
+        ];
+        let [fates, _, attempts, asks] = needs;
+        let mut query = self.tasks.bind(self.entries.bind(sqlx::query(commit(needs))));
+        if fates {
+            query = bind_patience(query);
+        }
+        if attempts {
+            query = self.attempts.bind(query);
+        }
+        if asks {
+            query = self.asks.bind(query);
+        }
+        query
     }
 
     /// One verdict per entry, in order.
@@ -98,19 +150,15 @@ impl OneStatement for Prepared<'_> {
         &'c self,
         connection: &'c mut PgConnection,
     ) -> BoxFuture<'c, Result<Vec<PgRow>, Error>> {
-        let query = self.entries.bind(sqlx::query(commit()));
-        let query = self.attempts.bind(self.tasks.bind(query));
-        self.asks.bind(query).fetch_all(connection).boxed()
+        self.query().fetch_all(connection).boxed()
     }
 }
 
 /// Encodes a batch as it is sent; how many values that is. For measurements. An error: a value that Postgres cannot take.
 pub fn encoded(batch: &Batch) -> Result<usize, sqlx::error::BoxDynError> {
     let prepared = Prepared::of(batch, &Cache::new(0));
-    let query = prepared.entries.bind(sqlx::query(COMMIT));
-    let query = prepared.attempts.bind(prepared.tasks.bind(query));
-    let mut query = prepared.asks.bind(query);
-    Ok(query.take_arguments()?.map_or(0, |values| values.len()))
+    let arguments = prepared.query().take_arguments()?;
+    Ok(arguments.map_or(0, |values| values.len()))
 }
 
 fn read(row: &PgRow) -> Res<Fenced> {
