@@ -7,6 +7,7 @@
 mod client;
 mod confirms;
 mod draw;
+mod ends;
 mod figure;
 mod fill;
 mod floor;

@@ -2,6 +2,7 @@
 //! unit of work that goes on even if whoever asked for it has gone.
 
 mod connections;
+mod hand;
 mod postgres;
 mod reach;
 mod schema;

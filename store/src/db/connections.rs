@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Error};
 
 use crate::Res;
 
 /// A connection that was not used for so long is tried before it is used.
-const STALE: Duration = Duration::from_secs(1);
+pub(super) const STALE: Duration = Duration::from_secs(1);
 
 /// How many connections a process opens to Postgres at most, and how long it waits for one. Three more
 /// are its own: two for the journal, one for the beat.
@@ -82,7 +83,7 @@ impl Pools {
                 .connect_with(hot(lazily.clone()))
                 .await?,
             reads: pool(sizes.reads).connect_lazy_with(reading),
-            // One batch is in flight; the second connection is there while the first is being returned.
+            // One batch is in flight, on the connection at hand; the second is there when that one is lost.
             journal: counted(pool(2))
                 .min_connections(2)
                 .connect_with(hot(options))
@@ -92,16 +93,17 @@ impl Pools {
         })
     }
 
-    pub(super) async fn close(&self) {
-        for pool in [
+    /// Nothing is lent any more from here on; done once what was lent is back.
+    pub(super) fn close(&self) -> impl Future<Output = ()> {
+        let closing = [
             &self.units,
             &self.lazy,
             &self.reads,
             &self.journal,
             &self.beat,
-        ] {
-            pool.close().await;
-        }
+        ]
+        .map(PgPool::close);
+        join_all(closing).map(drop)
     }
 }
 

@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use tokio::time::{Instant, timeout};
 
 use super::connections::{Connections, Pools};
+use super::hand::Hand;
 use crate::error::lost_before_commit;
 use crate::writer::{Counts, Lane, guarded};
 use crate::{Res, StoreError};
@@ -45,6 +46,9 @@ pub(crate) trait OneStatement: Sync {
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     pools: Pools,
+    /// For batches, by whether they are durable.
+    journal: Hand,
+    lazily: Hand,
     units: DatabaseConnection,
     lazy: DatabaseConnection,
     reads: DatabaseConnection,
@@ -66,6 +70,8 @@ impl Postgres {
             lazy: orm(&pools.lazy),
             reads: orm(&pools.reads),
             beat: orm(&pools.beat),
+            journal: Hand::new(pools.journal.clone()),
+            lazily: Hand::new(pools.lazy.clone()),
             pools,
             patience: sizes.patience,
             counts,
@@ -152,15 +158,18 @@ impl Postgres {
         statement: &impl OneStatement,
         check: impl FnOnce(u64) -> Res<()>,
     ) -> Res<Vec<PgRow>> {
-        let pool = match durable {
-            true => &self.pools.journal,
-            false => &self.pools.lazy,
+        let hand = match durable {
+            true => &self.journal,
+            false => &self.lazily,
         };
-        let mut connection = pool.acquire().await?;
+        let mut connection = hand.take().await?;
         check(self.lives())?;
         self.counts.add(durable);
         match timeout(STATEMENT, statement.send(&mut connection)).await {
-            Ok(Ok(rows)) => Ok(rows),
+            Ok(Ok(rows)) => {
+                hand.keep(connection);
+                Ok(rows)
+            }
             Ok(Err(error)) => {
                 if StoreError::is_lost(&error) {
                     connection.close_on_drop();
@@ -181,7 +190,10 @@ impl Postgres {
     }
 
     pub(super) async fn close(&self) {
-        self.pools.close().await;
+        let closing = self.pools.close();
+        self.journal.empty();
+        self.lazily.empty();
+        closing.await;
     }
 }
 

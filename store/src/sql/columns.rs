@@ -87,10 +87,13 @@ impl<'a> Entries<'a> {
         self.body.push(body);
     }
 
-    pub(super) fn bind<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
+    pub(super) fn bind_claims<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
+        query.bind(&self.run).bind(&self.claim)
+    }
+
+    /// After the claims.
+    pub(super) fn bind_fates<'q>(&'q self, query: Bound<'q>) -> Bound<'q> {
         query
-            .bind(&self.run)
-            .bind(&self.claim)
             .bind(&self.act)
             .bind(&self.seen)
             .bind(&self.wake_at)
@@ -119,7 +122,6 @@ pub(super) struct Tasks<'a> {
     end_time: Vec<Option<i64>>,
     due_at: Vec<Option<i64>>,
     result: Vec<Option<&'a str>>,
-    result_size: Vec<Option<i64>>,
     error: Vec<Option<&'a str>>,
     prep_answer: Vec<Option<&'a str>>,
 }
@@ -138,8 +140,6 @@ impl<'a> Tasks<'a> {
             self.end_time.push(row.end_time.map(|time| time.0));
             self.due_at.push(row.due_at.map(|time| time.0));
             self.result.push(text(row.result.as_ref()));
-            let size = |json: &Json| i64::try_from(json.text().len()).unwrap_or(i64::MAX);
-            self.result_size.push(row.result.as_ref().map(size));
             self.error.push(text(row.error.as_ref()));
             self.prep_answer.push(text(row.prep_answer.as_ref()));
         }
@@ -158,7 +158,6 @@ impl<'a> Tasks<'a> {
             .bind(&self.end_time)
             .bind(&self.due_at)
             .bind(&self.result)
-            .bind(&self.result_size)
             .bind(&self.error)
             .bind(&self.prep_answer)
     }

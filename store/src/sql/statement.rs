@@ -26,37 +26,65 @@ use super::script::number;
 use crate::db::OneStatement;
 use crate::{Batch, Entry, Message, Res, StoreError, Verdict};
 
-/// The fence and the rows of tasks, which every batch has.
-const RECORD: &str = include_str!("statement/record.sql");
-/// Parts that a batch may do without.
-const PARTS: [&str; 4] = [
-    include_str!("statement/fate.sql"),
-    include_str!("statement/release.sql"),
-    include_str!("statement/attempts.sql"),
-    include_str!("statement/questions.sql"),
-];
-const ANSWER: &str =
-    "SELECT run_id, phase, intent, inbox_seq, applied, organization_id, epoch, now FROM fence";
+/// The fence: of runs that all go on, and of others.
+const HOLD: &str = include_str!("statement/hold.sql");
+const FENCE: &str = include_str!("statement/fence.sql");
+const TASKS: &str = include_str!("statement/tasks.sql");
+const FATES: &str = include_str!("statement/fates.sql");
+const RELEASE: &str = include_str!("statement/release.sql");
+const ATTEMPTS: &str = include_str!("statement/attempts.sql");
+const QUESTIONS: &str = include_str!("statement/questions.sql");
 
-/// Which of [`PARTS`] a batch is in need of.
-type Needs = [bool; PARTS.len()];
-
-/// The statement with these parts.
-fn commit(needs: Needs) -> &'static str {
-    static FORMS: [[OnceLock<String>; 1 << PARTS.len()]; 3] = [const { [const { OnceLock::new() }; _] }; _];
-    let (bug, condition) = planted();
-    let form = needs.iter().fold(0, |form, need| form << 1 | usize::from(*need));
-    FORMS[bug][form].get_or_init(|| written(needs).replace(condition, ""))
+/// What a batch needs beside the fence and the rows of its tasks.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// Runs end or are let go of, or something about them is to be noted.
+    fates: bool,
+    /// Runs are parked or given back.
+    release: bool,
+    attempts: bool,
+    questions: bool,
 }
 
-fn written(needs: Needs) -> String {
-    let mut text = RECORD.to_owned();
-    for (part, _) in PARTS.iter().zip(needs).filter(|(_, needed)| *needed) {
-        text.push_str(", ");
-        text.push_str(part);
+/// How many forms the statement has.
+const FORMS: usize = 1 << 4;
+
+impl Needs {
+    /// A number below [`FORMS`].
+    fn form(self) -> usize {
+        [self.fates, self.release, self.attempts, self.questions]
+            .iter()
+            .fold(0, |form, need| form << 1 | usize::from(*need))
     }
-    text.push_str(ANSWER);
-    number(&text, &mut 0)
+
+    /// The statement.
+    fn text(self) -> String {
+        let fence = if self.fates { FENCE } else { HOLD };
+        let now = if self.fates { "now" } else { "0::int8" };
+        let parts = [
+            (true, TASKS),
+            (self.fates, FATES),
+            (self.release, RELEASE),
+            (self.attempts, ATTEMPTS),
+            (self.questions, QUESTIONS),
+        ];
+        let mut text = fence.to_owned();
+        for (_, part) in parts.iter().filter(|(needed, _)| *needed) {
+            text.push_str(", ");
+            text.push_str(part);
+        }
+        text.push_str("SELECT run_id, phase, intent, inbox_seq, applied, organization_id, epoch, ");
+        text.push_str(now);
+        text.push_str(" FROM fence");
+        number(&text, &mut 0)
+    }
+}
+
+/// The statement in this form.
+fn commit(needs: Needs) -> &'static str {
+    static TEXTS: [[OnceLock<String>; FORMS]; 3] = [const { [const { OnceLock::new() }; _] }; _];
+    let (bug, condition) = planted();
+    TEXTS[bug][needs.form()].get_or_init(|| needs.text().replace(condition, ""))
 }
 
 /// Bugs that a checker must catch: the statement without one of its conditions.
@@ -77,6 +105,7 @@ struct Fenced {
     applied: bool,
     organization: OrganizationId,
     epoch: i64,
+    /// When it was fenced; nothing of a batch whose runs all go on.
     now: Micros,
 }
 
@@ -109,21 +138,24 @@ impl<'a> Prepared<'a> {
 
     /// The statement with its values, in the order of its parts.
     fn query(&self) -> Bound<'_> {
-        let needs = [
-            self.entries.any_fate,
-            self.entries.any_release,
-            !self.attempts.is_empty(),
-            !self.asks.is_empty(),
-        ];
-        let [fates, _, attempts, asks] = needs;
-        let mut query = self.tasks.bind(self.entries.bind(sqlx::query(commit(needs))));
-        if fates {
+        let needs = Needs {
+            fates: self.entries.any_fate,
+            release: self.entries.any_release,
+            attempts: !self.attempts.is_empty(),
+            questions: !self.asks.is_empty(),
+        };
+        let mut query = self.entries.bind_claims(sqlx::query(commit(needs)));
+        if needs.fates {
+            query = self.entries.bind_fates(query);
+        }
+        query = self.tasks.bind(query);
+        if needs.fates {
             query = bind_patience(query);
         }
-        if attempts {
+        if needs.attempts {
             query = self.attempts.bind(query);
         }
-        if asks {
+        if needs.questions {
             query = self.asks.bind(query);
         }
         query
