@@ -147,22 +147,32 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         plan_v: PLAN_V,
         suspect: !shared.held.holds_suspect(),
     };
-    let asked = Instant::now();
-    let which_word = match which {
+    let taking = timed(shared.store.claim(&claim, which));
+    let (held, mut plans) = match which {
+        // Who is named is known: one round trip, not two.
+        Which::Named(runs) => {
+            let (held, plans) = tokio::join!(taking, plans(shared, runs));
+            (held?, plans)
+        }
+        Which::Next(_) => {
+            let held = taking.await?;
+            let runs: Vec<RunId> = held.iter().map(|held| held.run).collect();
+            let plans = plans(shared, &runs).await;
+            (held, plans)
+        }
+    };
+    let taken = held.len();
+    let which = match which {
         Which::Named(_) => "message",
         Which::Next(_) => "table",
     };
-    let held = shared.store.claim(&claim, which).await?;
-    let taken = held.len();
-    histogram!("neena_claim_seconds").record(asked.elapsed());
-    counter!("neena_claims_total", "which" => which_word).increment(taken as u64);
+    counter!("neena_claims_total", "which" => which).increment(taken as u64);
     for first in held.iter().filter(|held| held.epoch == 1) {
         if let Some(ready_at) = first.ready_at {
             let waited = shared.clock.now().since(ready_at);
             histogram!("neena_approve_to_start_seconds").record(waited);
         }
     }
-    let mut plans = plans(shared, &held).await;
     for held in held {
         let (sender, notes) = mpsc::channel(NOTES);
         let hold = Hold {
@@ -176,6 +186,8 @@ async fn claim(shared: &Arc<Shared>, which: Which<'_>) -> Res<usize> {
         }
         let span = info_span!("flow_run", flow_run = %held.run, epoch = held.epoch);
         let plan = plans.remove(&held.run);
+        // It was not read under the claim.
+        let plan = plan.filter(|plan| plan.hash == held.plan_hash);
         let driver = drive(shared.clone(), held, plan, (sender, notes));
         shared.drivers.spawn(driver.instrument(span));
     }
@@ -200,11 +212,17 @@ impl Drop for Letting<'_> {
     }
 }
 
-/// The plans of what was claimed, read together. One that is not among them, for whatever reason, its driver asks for
-/// itself.
-async fn plans(shared: &Shared, held: &[Held]) -> HashMap<RunId, Arc<Plan>> {
-    let runs: Vec<RunId> = held.iter().map(|held| held.run).collect();
-    shared.store.plans(&runs).await.unwrap_or_default()
+/// The plans of these runs, read together. One that is not among them, for whatever reason, its driver asks for itself.
+async fn plans(shared: &Shared, runs: &[RunId]) -> HashMap<RunId, Arc<Plan>> {
+    shared.store.plans(runs).await.unwrap_or_default()
+}
+
+/// A claim, and how long it took.
+async fn timed(claim: impl Future<Output = Res<Vec<Held>>>) -> Res<Vec<Held>> {
+    let asked = Instant::now();
+    let held = claim.await?;
+    histogram!("neena_claim_seconds").record(asked.elapsed());
+    Ok(held)
 }
 
 async fn drive(
