@@ -1,13 +1,17 @@
 //! The OpenAPI document, gathered from the handlers, and its browser.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
@@ -218,23 +222,39 @@ pub(crate) fn browser<S: Clone + Send + Sync + 'static>(document: &str) -> Route
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route(
             "/docs/",
-            get(move || file(String::new(), Arc::clone(&index))),
+            get(move |headers: HeaderMap| {
+                std::future::ready(file("", &headers, Arc::clone(&index)))
+            }),
         )
         .route(
             "/docs/{file}",
-            get(move |Path(name)| file(name, Arc::clone(&config))),
+            get(move |Path(name): Path<String>, headers: HeaderMap| {
+                std::future::ready(file(&name, &headers, Arc::clone(&config)))
+            }),
         )
 }
 
-async fn file(name: String, config: Arc<Config<'static>>) -> Response {
-    match utoipa_swagger_ui::serve(&name, config) {
+/// A file of the browser's. They are carried compressed, and given so to whoever takes them.
+fn file(name: &str, asked: &HeaderMap, config: Arc<Config<'static>>) -> Response {
+    match utoipa_swagger_ui::serve(name, config) {
         Ok(Some(file)) => {
-            let mut response = file.bytes.into_owned().into_response();
+            let compressed = file.gzpipped && takes_gzip(asked);
+            let mut bytes = file.bytes.into_owned();
+            if file.gzpipped && !compressed {
+                let mut plain = Vec::new();
+                if let Err(error) = GzDecoder::new(&*bytes).read_to_end(&mut plain) {
+                    tracing::error!(%error, name, "a file of the documentation is damaged");
+                    return crate::error::internal();
+                }
+                bytes = plain;
+            }
+            let mut response = bytes.into_response();
             let headers = response.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
             if let Ok(kind) = HeaderValue::from_str(&file.content_type) {
                 headers.insert(CONTENT_TYPE, kind);
             }
-            if file.gzpipped {
+            if compressed {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -242,4 +262,15 @@ async fn file(name: String, config: Arc<Config<'static>>) -> Response {
         }
         _ => detail(StatusCode::NOT_FOUND, "Not Found"),
     }
+}
+
+/// Whether `Accept-Encoding` names gzip and does not refuse it.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(ACCEPT_ENCODING).iter();
+    let named = named.filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|one| {
+        let (coding, weight) = one.split_once(';').unwrap_or((one, "q=1"));
+        let refused = matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        coding.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
 }

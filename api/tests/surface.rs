@@ -308,3 +308,32 @@ async fn the_document_can_be_browsed_with_nothing_from_elsewhere() {
     let script = get("/docs/swagger-initializer.js").await.expect(200);
     assert!(script.text.contains("/api/v1/openapi.json"));
 }
+
+#[tokio::test]
+async fn the_browser_is_given_compressed_to_whoever_takes_that() {
+    let api = Api::start().await;
+    let get = async |takes: Option<&str>| {
+        let mut request = Request::builder().uri("/docs/swagger-ui.css");
+        if let Some(takes) = takes {
+            request = request.header("accept-encoding", takes);
+        }
+        let answer = api.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.headers["vary"], "accept-encoding");
+        answer.expect(200)
+    };
+    for takes in [
+        None,
+        Some("identity"),
+        Some("br, gzip;q=0"),
+        Some("x-gzip-2"),
+    ] {
+        let answer = get(takes).await;
+        assert!(!answer.headers.contains_key("content-encoding"));
+        assert!(answer.text.contains(".swagger-ui"), "{takes:?}");
+    }
+    for takes in ["gzip", "deflate, GZIP;q=0.5, br"] {
+        let answer = get(Some(takes)).await;
+        assert_eq!(answer.headers["content-encoding"], "gzip");
+        assert!(!answer.text.contains(".swagger-ui"), "{takes}");
+    }
+}

@@ -8,8 +8,9 @@ use neena_engine::plan::{PLAN_V, Plan};
 use neena_engine::run::Decision;
 use uuid::Uuid;
 
-use super::{SqlStore, one};
-use crate::{Deciding, Res, Store};
+use super::SqlStore;
+use super::plan::plan_of;
+use crate::{Deciding, Res};
 
 /// A decision, and what it takes beside what is read under the lock.
 #[derive(Clone)]
@@ -106,11 +107,7 @@ pub(super) async fn terms(store: &SqlStore, deciding: &Deciding) -> Res<Option<T
             plan_v: PLAN_V,
         }));
     }
-    let sql = "SELECT 1 FROM flow_runs WHERE id = $1 AND (organization_id = $2) IS TRUE";
-    let values = [deciding.run.0.into(), deciding.organization.0.into()];
-    if one(store.db().reader(), sql, values).await?.is_none() {
-        return Ok(None);
-    }
-    let plan = store.plan(deciding.run).await?;
-    Ok(Some(Terms::of(&plan, deciding.decision.subject())))
+    let whose = (deciding.run, deciding.organization);
+    let plan = plan_of(store.db().reader(), &store.graphs, whose).await?;
+    Ok(plan.map(|plan| Terms::of(&plan, deciding.decision.subject())))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use neena_engine::Hash;
-use neena_engine::ids::RunId;
+use neena_engine::ids::{OrganizationId, RunId};
 use neena_engine::plan::{Graph, Head, Plan, PlanError};
 use neena_engine::run::History;
 use sea_orm::ConnectionTrait;
@@ -34,6 +34,24 @@ pub(super) async fn plan(
     let row = one(connection, sql, [run.0.into()]).await?;
     let row = row.ok_or_else(|| StoreError::Refused(format!("run {run} has no plan")))?;
     whole(connection, graphs, Reader::new(&row)).await
+}
+
+/// The plan of a run of this organization; none if it has no such run.
+pub(super) async fn plan_of(
+    connection: &impl ConnectionTrait,
+    graphs: &Cache<Hash, Arc<Graph>>,
+    (run, organization): (RunId, OrganizationId),
+) -> Res<Option<Arc<Plan>>> {
+    let sql = "SELECT p.hash, p.body FROM flow_runs f \
+         LEFT JOIN run_plans p ON p.run_id = f.id AND p.hash = f.plan_hash \
+         WHERE f.id = $1 AND (f.organization_id = $2) IS TRUE";
+    let Some(row) = one(connection, sql, [run.0.into(), organization.0.into()]).await? else {
+        return Ok(None);
+    };
+    match Reader::new(&row).get::<Option<String>>()? {
+        Some(_) => whole(connection, graphs, Reader::new(&row)).await.map(Some),
+        None => Err(StoreError::Refused(format!("run {run} has no plan"))),
+    }
 }
 
 /// The plans of those of `runs` that are there, in few statements.
