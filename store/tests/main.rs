@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod batches;
 mod claims;
 mod costs;
 mod db;
@@ -22,3 +23,4 @@ mod records;
 mod resubmits;
 mod sealing;
 mod stale;
+mod statistics;

@@ -130,8 +130,37 @@ impl Rows {
         }
         sql.push(' ');
         sql.push_str(&self.tail.replace(LOCKED, locked));
-        sql
+        if numbered { looked_up(&sql) } else { sql }
     }
+}
+
+/// What statements about rows find others by.
+const KEYS: [&str; 2] = [" = v.column1", " = f.id"];
+
+/// The statement for Postgres, where a join may be walked from either side: by statistics that were taken while a table
+/// was empty, as those of what goes on often are, it is read through for every row. A key in an array can only be
+/// looked up.
+pub(super) fn looked_up(sql: &str) -> String {
+    KEYS.iter().fold(sql.to_owned(), |sql, key| {
+        let mut parts = sql.split(key);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            // `v.column12` is another column.
+            match (
+                part.starts_with(|next: char| next.is_ascii_digit()),
+                key.strip_prefix(" = "),
+            ) {
+                (false, Some(column)) => {
+                    text.push_str(" = ANY (ARRAY[");
+                    text.push_str(column);
+                    text.push_str("])");
+                }
+                _ => text.push_str(key),
+            }
+            text.push_str(part);
+        }
+        text
+    })
 }
 
 /// The ids of one statement, and `$n, $n+1, …` for its IN list. The list is filled up with its last
@@ -192,6 +221,20 @@ mod tests {
         let ids: Vec<i64> = (0..130).collect();
         let sizes: Vec<usize> = lists(&ids, 1).map(|list| list.ids.len()).collect();
         assert_eq!(sizes, [64, 64, 2]);
+    }
+
+    #[test]
+    fn a_key_is_looked_up_on_postgres_and_equal_on_sqlite() {
+        let update = Rows::new(
+            "UPDATE t SET a = v.column12 FROM (VALUES",
+            2,
+            ") AS v WHERE id = v.column1",
+        );
+        let (postgres, sqlite) = (update.text(1, true), update.text(1, false));
+        assert!(postgres.ends_with(
+            "SET a = v.column12 FROM (VALUES ($1, $2) ) AS v WHERE id = ANY (ARRAY[v.column1])"
+        ));
+        assert!(sqlite.ends_with("WHERE id = v.column1"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::chunk::lists;
 use super::row::Reader;
 use super::row::{LIVE, live};
-use super::{all, for_update, one, skip_locked};
+use super::{all, among, for_update, one, skip_locked};
 use crate::{Claim, Held, Res};
 
 /// What may be claimed: `$3` is the newest plan format the worker reads.
@@ -90,11 +90,15 @@ async fn take(
     values: Vec<Value>,
 ) -> Res<Vec<Held>> {
     let free = &planted(free);
+    let taken = among(
+        connection,
+        "SELECT run_id FROM free UNION ALL SELECT run_id FROM suspect",
+    );
     let sql = format!(
         "WITH free AS MATERIALIZED ({free}), suspect AS MATERIALIZED ({suspect}) \
          UPDATE live_runs SET owner = $1, claim = $2, epoch = epoch + 1, claims = claims + 1, \
            wake_at = NULL, phase = CASE phase WHEN 'ready' THEN 'running' ELSE phase END \
-         WHERE run_id IN (SELECT run_id FROM free UNION ALL SELECT run_id FROM suspect) RETURNING {LIVE}"
+         WHERE run_id {taken} RETURNING {LIVE}"
     );
     let mut all_values: Vec<Value> = vec![
         claim.worker.0.into(),

@@ -25,7 +25,7 @@ static LOCK: Rows = Rows::new(
     "SELECT run_id FROM (VALUES",
     2,
     ") AS v CROSS JOIN live_runs WHERE run_id = v.column1 AND organization_id = v.column2 \
-     ORDER BY run_id{locked}",
+     ORDER BY v.column1{locked}",
 );
 
 /// What decisions depend on, read when nobody else can change it any more. The organization is said so that no index

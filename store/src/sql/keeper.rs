@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::chunk::lists;
 use super::row::Reader;
-use super::{all, execute, one, outbox, skip_locked};
+use super::{all, among, execute, one, outbox, skip_locked};
 use crate::{Message, Res};
 
 /// Makes an owned run claimable; `$1` is now. What runs becomes ready, what closes goes on closing.
@@ -28,8 +28,9 @@ pub(super) async fn wake(connection: &impl ConnectionTrait, limit: u16) -> Res<V
         "WITH due AS MATERIALIZED (SELECT run_id FROM live_runs \
            WHERE wake_at <= $1 AND phase = 'parked' ORDER BY wake_at LIMIT $2{}) \
          UPDATE live_runs SET phase = 'ready', ready_at = $1, wake_at = NULL, inbox_seq = inbox_seq + 1 \
-         WHERE run_id IN (SELECT run_id FROM due) RETURNING run_id, organization_id, epoch",
+         WHERE run_id {} RETURNING run_id, organization_id, epoch",
         skip_locked(connection),
+        among(connection, "SELECT run_id FROM due"),
     );
     let woken = all(connection, sql, [now.0.into(), i64::from(limit).into()]).await?;
     announced(connection, &woken, now).await

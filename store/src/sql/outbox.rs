@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::chunk::{Rows, lists};
 use super::row::Reader;
 use super::script::Script;
-use super::{all, execute, one, skip_locked};
+use super::{all, among, execute, one, skip_locked};
 use crate::seam::{FIRST_TRY, HEAD_START, LATER_TRY};
 use crate::{Message, Res};
 
@@ -102,9 +102,10 @@ pub(super) async fn take(connection: &impl ConnectionTrait, limit: u16) -> Res<V
            WHERE try_after <= $1 ORDER BY try_after LIMIT $2{}) \
          UPDATE outbox SET tries = tries + 1, \
            try_after = CASE WHEN tries = 0 THEN $3 ELSE $4 END \
-         WHERE id IN (SELECT id FROM due) \
+         WHERE id {} \
          RETURNING id, kind, organization_id, run_id, epoch, at",
         skip_locked(connection),
+        among(connection, "SELECT id FROM due"),
     );
     let values = [
         now.0.into(),

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 
+use super::chunk::looked_up;
 use super::execute;
 use crate::Res;
 
@@ -75,6 +76,7 @@ fn together(statements: &[Part], numbered: bool) -> String {
 
 /// The statement with its places numbered from the one after `place`, as Postgres has them.
 pub(super) fn number(sql: &str, place: &mut usize) -> String {
+    let sql = looked_up(sql);
     let mut text = String::with_capacity(sql.len() + 32);
     for (at, part) in sql.split('?').enumerate() {
         if at > 0 {

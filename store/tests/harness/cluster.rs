@@ -72,27 +72,53 @@ impl Cluster {
             .unwrap();
     }
 
-    /// Hangs up everywhere, drops the database, and tells how many deadlocks there were.
-    pub async fn end(self) -> i64 {
+    /// A number that the server tells, of the database `NAME`.
+    async fn ask(&self, sql: &str) -> i64 {
+        number(&self.admin, &sql.replace("NAME", &self.name)).await
+    }
+
+    /// Hangs up everywhere: sessions tell their counts when they end.
+    async fn hung_up(&self) {
         for world in &self.worlds {
             world.db().unwrap().close().await;
         }
-        let backend = self.admin.get_database_backend();
-        let ask = async |sql: &str| {
-            let sql = sql.replace("NAME", &self.name);
-            let statement = Statement::from_string(backend, sql);
-            let row = self.admin.query_one_raw(statement).await.unwrap().unwrap();
-            row.try_get_by_index::<i64>(0).unwrap()
-        };
-        // Its sessions tell their counts when they end.
-        while ask("SELECT count(*) FROM pg_stat_activity WHERE datname = 'NAME'").await > 0 {
+        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'NAME'";
+        while self.ask(sessions).await > 0 {
             tokio::task::yield_now().await;
         }
-        let deadlocks = ask("SELECT deadlocks FROM pg_stat_database WHERE datname = 'NAME'").await;
+    }
+
+    /// Hangs up everywhere, and tells how many entries of an index were read until then.
+    pub async fn read_of(&self, index: &str) -> i64 {
+        self.hung_up().await;
+        let outside = self.outside().await;
+        let sql =
+            format!("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = '{index}'");
+        let read = number(&outside, &sql).await;
+        outside.close().await.unwrap();
+        read
+    }
+
+    /// A connection that is none of the product's.
+    pub async fn outside(&self) -> DatabaseConnection {
+        Database::connect(&self.url).await.unwrap()
+    }
+
+    /// Hangs up everywhere, drops the database, and tells how many deadlocks there were.
+    pub async fn end(self) -> i64 {
+        self.hung_up().await;
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'NAME'";
+        let deadlocks = self.ask(deadlocks).await;
         self.admin
             .execute_unprepared(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
             .await
             .unwrap();
         deadlocks
     }
+}
+
+async fn number(connection: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
 }

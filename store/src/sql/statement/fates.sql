@@ -3,16 +3,16 @@ ended AS (
 ),
 -- A run that is over asks nobody. Said so that the index of open questions, which has those of all runs, does not fit.
 silenced AS (
-  DELETE FROM asks a USING ended e WHERE a.run_id = e.run_id AND (a.state = 'open') IS TRUE
+  DELETE FROM asks a USING ended e WHERE a.run_id = ANY (ARRAY[e.run_id]) AND (a.state = 'open') IS TRUE
 ),
 -- This claim got somewhere.
 progress AS (
   UPDATE live_runs l SET claims = 0
     FROM fence f
-    WHERE l.run_id = f.run_id AND f.claims > 1 AND f.outcome AND (NOT f.applied OR f.act = 'hold')
+    WHERE l.run_id = ANY (ARRAY[f.run_id]) AND f.claims > 1 AND f.outcome AND (NOT f.applied OR f.act = 'hold')
 ),
 gone AS (
-  DELETE FROM live_runs l USING ended e WHERE l.run_id = e.run_id
+  DELETE FROM live_runs l USING ended e WHERE l.run_id = ANY (ARRAY[e.run_id])
 ),
 -- The epoch is kept with the run, so that a retry goes on counting from it.
 runs AS (
@@ -28,7 +28,7 @@ runs AS (
         WHEN f.applied AND f.act = 'park' AND f.reason IS NOT NULL THEN f.reason
         WHEN f.noting AND r.status = 'in_progress' THEN NULL ELSE r.reason END
     FROM fence f
-    WHERE r.id = f.run_id AND (
+    WHERE r.id = ANY (ARRAY[f.run_id]) AND (
       f.applied AND f.act IN ('finish', 'close')
       OR f.applied AND f.act = 'park' AND f.reason IS NOT NULL
       OR f.noting AND r.status = 'in_progress' AND (r.start_time IS NULL OR r.reason IS NOT NULL))

@@ -7,8 +7,8 @@ WITH want AS (
 locked AS MATERIALIZED (
   SELECT l.run_id, l.organization_id, l.phase, l.intent, l.inbox_seq, l.epoch, l.claims, w.act, w.seen,
       w.wake_at, w.status, w.reason, w.body, w.start_time, w.noting, w.outcome, w.message, w.result
-    FROM live_runs l JOIN want w ON w.run_id = l.run_id AND w.claim = l.claim
-    ORDER BY l.run_id FOR NO KEY UPDATE OF l
+    FROM live_runs l JOIN want w ON l.run_id = ANY (ARRAY[w.run_id]) AND w.claim = l.claim
+    ORDER BY w.run_id FOR NO KEY UPDATE OF l
 ),
 fence AS MATERIALIZED (
   SELECT locked.*, (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now,

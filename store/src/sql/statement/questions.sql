@@ -6,7 +6,7 @@ reached AS MATERIALIZED (
         ?::text[], ?::int8[], ?::int8[], ?::int8[], ?::text[], ?::text[], ?::text[])
       v (run_id, idx, item, name, stage, needed, audience, body, asked_at, due_at, wake_at, tell, requester, author)
     JOIN fence f ON f.run_id = v.run_id AND f.phase <> 'closing' AND NOT (f.applied AND f.act = 'finish')
-    JOIN live_runs l ON l.run_id = v.run_id
+    JOIN live_runs l ON l.run_id = ANY (ARRAY[v.run_id])
 ),
 -- In one order, so that batches which name the same audiences do not wait for each other in a circle.
 audience AS (
@@ -27,5 +27,5 @@ asks AS (
 -- Gates that are asked about no more.
 withdrawn AS (
   DELETE FROM asks a USING unnest(?::uuid[], ?::int8[], ?::int8[]) v (run_id, idx, item), fence f
-    WHERE f.run_id = v.run_id AND a.run_id = v.run_id AND a.idx = v.idx AND a.item = v.item AND (a.state = 'open') IS TRUE
+    WHERE f.run_id = v.run_id AND a.run_id = ANY (ARRAY[v.run_id]) AND a.idx = v.idx AND a.item = v.item AND (a.state = 'open') IS TRUE
 )

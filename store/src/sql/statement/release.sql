@@ -10,5 +10,5 @@ live AS (
       ready_at = CASE WHEN f.act = 'yield' THEN f.now ELSE l.ready_at END,
       claims = 0
     FROM fence f
-    WHERE l.run_id = f.run_id AND f.applied AND f.act IN ('park', 'yield')
+    WHERE l.run_id = ANY (ARRAY[f.run_id]) AND f.applied AND f.act IN ('park', 'yield')
 )
