@@ -135,28 +135,20 @@ impl Rows {
 }
 
 /// What statements about rows find others by.
-const KEYS: [&str; 2] = [" = v.column1", " = f.id"];
+const KEYS: [&str; 2] = ["v.column1", "f.id"];
 
 /// The statement for Postgres, where a join may be walked from either side: by statistics that were taken while a table
 /// was empty, as those of what goes on often are, it is read through for every row. A key in an array can only be
 /// looked up.
 pub(super) fn looked_up(sql: &str) -> String {
     KEYS.iter().fold(sql.to_owned(), |sql, key| {
-        let mut parts = sql.split(key);
+        let (equal, among) = (format!(" = {key}"), format!(" = ANY (ARRAY[{key}])"));
+        let mut parts = sql.split(&equal);
         let mut text = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             // `v.column12` is another column.
-            match (
-                part.starts_with(|next: char| next.is_ascii_digit()),
-                key.strip_prefix(" = "),
-            ) {
-                (false, Some(column)) => {
-                    text.push_str(" = ANY (ARRAY[");
-                    text.push_str(column);
-                    text.push_str("])");
-                }
-                _ => text.push_str(key),
-            }
+            let other = part.starts_with(|next: char| next.is_ascii_digit());
+            text.push_str(if other { &equal } else { &among });
             text.push_str(part);
         }
         text

@@ -1,7 +1,7 @@
 //! The journal's batch on Postgres: one statement, one round trip.
 //!
-//! Postgres sets up every part of a statement before it looks whether there is anything to do for it, which takes
-//! longer than to record an outcome. So the statement has the parts that its batch is in need of.
+//! Postgres sets up every part of a statement before it looks whether there is anything to do for it. So the statement
+//! has the parts that its batch is in need of.
 //!
 //! Its snapshot is older than its locks, and it is right all the same: `locked` reads each row again after
 //! the wait, and every other part goes by what `locked` has read. Whatever else of a run changes, changes
