@@ -35,6 +35,7 @@ mod work;
 mod workers;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -118,8 +119,17 @@ enum Which {
     Cluster,
 }
 
-fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("neena-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> anyhow::Result<()> {
     match options.other {
         Some(Other::Client) => client::run(),
         Some(Other::Draw { files }) => draw::draw(&files, Path::new(".")),

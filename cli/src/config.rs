@@ -59,7 +59,8 @@ impl Stop {
 /// The command that `args` (the program's name first), the environment and the file ask for.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let command = file::apply(Cli::command(), file::chosen(&args)).map_err(Stop::File)?;
+    let named = file::chosen(&args, std::env::var_os("NEENA_CONFIG"));
+    let command = file::apply(Cli::command(), named).map_err(Stop::File)?;
     let command = without(command, &empty_variables());
     let matches = command.try_get_matches_from(args).map_err(Stop::Usage)?;
     Cli::from_arg_matches(&matches).map_err(Stop::Usage)

@@ -41,8 +41,8 @@ fn hint(nearest: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// The file that the flags or the environment name, before anything else of them is judged.
-pub fn chosen(args: &[OsString]) -> Option<PathBuf> {
+/// The file that the flags name, otherwise the one that `variable` does, before anything else of them is judged.
+pub fn chosen(args: &[OsString], variable: Option<OsString>) -> Option<PathBuf> {
     let mut args = args.iter().skip(1);
     while let Some(arg) = args.next() {
         match arg.to_str() {
@@ -56,9 +56,7 @@ pub fn chosen(args: &[OsString]) -> Option<PathBuf> {
             None => {}
         }
     }
-    std::env::var_os("NEENA_CONFIG")
-        .filter(|file| !file.is_empty())
-        .map(PathBuf::from)
+    variable.filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
 /// `command` with the file's values as defaults. Without a chosen file, the one of the current

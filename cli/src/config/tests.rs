@@ -160,20 +160,19 @@ fn a_file_that_is_no_toml_stops_with_its_line() {
 fn a_file_that_was_asked_for_must_be_there_and_the_usual_one_need_not() {
     let missing = PathBuf::from("/nowhere/neena.toml");
     assert!(file::apply(Cli::command(), Some(missing)).is_err());
-    let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    let chosen = |words: &[&str], variable: Option<&str>| {
+        let args: Vec<OsString> = words.iter().map(OsString::from).collect();
+        file::chosen(&args, variable.map(OsString::from))
+    };
     let named = Some(PathBuf::from("x.toml"));
-    assert_eq!(
-        file::chosen(&args(&["neena", "--config", "x.toml", "serve"])),
-        named
-    );
-    assert_eq!(
-        file::chosen(&args(&["neena", "serve", "--config=x.toml"])),
-        named
-    );
-    assert_eq!(
-        file::chosen(&args(&["neena", "serve", "--", "--config=x.toml"])),
-        None
-    );
+    let flag = ["neena", "--config", "x.toml", "serve"];
+    assert_eq!(chosen(&flag, None), named);
+    assert_eq!(chosen(&flag, Some("y.toml")), named);
+    assert_eq!(chosen(&["neena", "serve", "--config=x.toml"], None), named);
+    let of_the_program = ["neena", "serve", "--", "--config=x.toml"];
+    assert_eq!(chosen(&of_the_program, None), None);
+    assert_eq!(chosen(&of_the_program, Some("")), None);
+    assert_eq!(chosen(&["neena", "serve"], Some("x.toml")), named);
 }
 
 #[test]
