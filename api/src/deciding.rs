@@ -12,8 +12,7 @@ use neena_engine::run::{Decision, Phase, Refused, RunStatus, Say, TaskKey};
 use neena_engine::{Fault, Json, loc};
 use neena_store::entities::flow_run;
 use neena_store::queries;
-use neena_store::{Decided, Deciding, Message, decide_all_within};
-use sea_orm::DatabaseTransaction;
+use neena_store::{Decided, Deciding, Message, Transaction, decide_all_within};
 use uuid::Uuid;
 
 use self::renewing::Currency;
@@ -179,7 +178,7 @@ pub(crate) struct AtOnce {
 /// Decides about runs that are made in the same unit of work, which a refusal undoes as a whole: it is given with its
 /// place among them. The messages are to be announced after the commit.
 pub(crate) async fn decide_new(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     organization: OrganizationId,
     all: Vec<AtOnce>,
 ) -> Result<Vec<Message>, (usize, ApiError)> {

@@ -85,7 +85,7 @@ impl Probe {
         let (db, database) = (db.clone(), Arc::clone(&self.database));
         // Goes on if whoever asked has gone.
         let asking = tokio::spawn(async move {
-            let answer = tokio::time::timeout(PATIENCE, db.reader().ping()).await;
+            let answer = tokio::time::timeout(PATIENCE, db.ping()).await;
             let answers = matches!(answer, Ok(Ok(())));
             let mut database = lock(&database);
             if !answers && database.answers != Some(false) {

@@ -228,7 +228,7 @@ async fn a_request_with_nul_in_its_metadata_is_listed_like_any_other() {
 #[tokio::test]
 async fn the_suite_runs_where_it_says() {
     let api = Api::start().await;
-    use sea_orm::DatabaseBackend;
+    use sea_orm::{ConnectionTrait, DatabaseBackend};
     let postgres = api.db.reader().get_database_backend() == DatabaseBackend::Postgres;
     assert_eq!(postgres, clustered());
 }

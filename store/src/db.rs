@@ -2,11 +2,15 @@
 //! unit of work that goes on even if whoever asked for it has gone.
 
 mod connections;
+mod executor;
 mod hand;
+mod migrating;
 mod postgres;
 mod reach;
 mod schema;
+mod session;
 mod sqlite;
+mod statements;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,15 +19,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use neena_engine::Micros;
-use neena_migrations::Migrator;
-use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
-};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{ConnectionTrait, DatabaseBackend};
 
 use crate::writer::{Counts, Lane};
 use crate::{Res, StoreError};
 pub use connections::Connections;
+pub(crate) use executor::Executor;
+pub use executor::{Autocommit, Transaction};
 pub(crate) use postgres::{CLOCK as POSTGRES_CLOCK, OneStatement, Postgres};
 pub use reach::{Unreached, reach};
 pub use schema::Schema;
@@ -89,7 +91,7 @@ impl Db {
     }
 
     /// For reads. On SQLite it can do nothing else, and sees what is committed.
-    pub fn reader(&self) -> &DatabaseConnection {
+    pub fn reader(&self) -> &Autocommit {
         match &self.kind {
             Kind::Sqlite(sqlite) => sqlite.reader(),
             Kind::Postgres(postgres) => postgres.reader(),
@@ -100,7 +102,7 @@ impl Db {
     /// dropped. Answered once it is durable. On SQLite a full queue is [`StoreError::Unavailable`] at once.
     pub async fn unit<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -111,7 +113,7 @@ impl Db {
     /// never without everything committed after it.
     pub async fn lazy<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -121,7 +123,7 @@ impl Db {
     /// A unit of work in a lane of its own, which writes about `rows` rows.
     pub(crate) async fn run<T, E, F>(&self, lane: Lane, rows: usize, work: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -135,11 +137,11 @@ impl Db {
     /// around them, on SQLite they are a job of the writer like any other.
     pub(crate) async fn single<T, F>(&self, lane: Lane, work: F) -> Res<T>
     where
-        F: for<'c> FnOnce(DatabaseExecutor<'c>) -> BoxFuture<'c, Res<T>> + Send + 'static,
+        F: for<'c> FnOnce(Executor<'c>) -> BoxFuture<'c, Res<T>> + Send + 'static,
         T: Send + 'static,
     {
         match &self.kind {
-            Kind::Sqlite(sqlite) => sqlite.run(lane, 1, |tx| work(tx.into())).await,
+            Kind::Sqlite(sqlite) => sqlite.run(lane, 1, |tx| work(Executor::Within(tx))).await,
             Kind::Postgres(postgres) => postgres.single(lane, work).await,
         }
     }
@@ -159,6 +161,12 @@ impl Db {
         }
     }
 
+    /// Whether it answers.
+    pub async fn ping(&self) -> Res<()> {
+        self.reader().execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
     /// The database's clock: on SQLite that of this machine, which is the only one.
     pub async fn now(&self) -> Res<Micros> {
         now(self.reader()).await
@@ -175,17 +183,10 @@ impl Db {
     /// Brings the schema up to date; how many migrations that took. Processes that start together wait for
     /// each other.
     pub async fn migrate(&self) -> Res<usize> {
-        self.run(Lane::Urgent, 1, |tx| {
-            Box::pin(async move {
-                if tx.get_database_backend() == DatabaseBackend::Postgres {
-                    postgres::lock_migrations(tx).await?;
-                }
-                let pending = Migrator::get_pending_migrations(tx).await?.len();
-                Migrator::up(tx, None).await?;
-                Ok(pending)
-            })
-        })
-        .await
+        match &self.kind {
+            Kind::Sqlite(sqlite) => sqlite.migrate().await,
+            Kind::Postgres(postgres) => postgres.migrate().await,
+        }
     }
 
     /// Whether the file is whole, as far as a quick look tells; always so on Postgres, which checks its
@@ -207,7 +208,7 @@ impl Db {
 }
 
 /// The clock of the database behind `connection`.
-pub(crate) async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
+pub async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
     match connection.get_database_backend() {
         DatabaseBackend::Postgres => postgres::now(connection).await,
         _ => Ok(this_machine()),

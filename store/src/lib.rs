@@ -19,7 +19,7 @@ mod failpoint;
 mod rows;
 mod writer;
 
-pub use db::{Commits, Connections, Db, Durability};
+pub use db::{Autocommit, Commits, Connections, Db, Durability, Transaction, now};
 pub use error::{Res, StoreError};
 pub use journal::{Journal, Pending};
 pub use memory::{Flaw, MemoryStore};

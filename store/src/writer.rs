@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use sea_orm::{SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use group::exit;
 pub(crate) use job::{Job, Unit, guarded};
 
-use crate::db::Durability;
+use crate::db::{Durability, Transaction};
 use crate::{Res, StoreError};
 
 /// How many jobs may wait in a lane; beyond that callers are turned away at once.
@@ -210,7 +210,7 @@ impl Task {
     }
 
     /// Opens a transaction whose commit is as durable as asked.
-    async fn begin(&mut self, durable: bool) -> Res<DatabaseTransaction> {
+    async fn begin(&mut self, durable: bool) -> Res<Transaction> {
         if self.connection.is_none() {
             self.connect().await?;
         }
@@ -229,7 +229,8 @@ impl Task {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        Ok(connection.begin_with_options(immediate).await?)
+        let tx = connection.begin_with_options(immediate).await?;
+        Ok(Transaction::Sqlite(tx))
     }
 
     async fn checkpoint(&mut self) {

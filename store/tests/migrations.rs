@@ -1,29 +1,30 @@
 //! Every migration applies, can be taken back, and applies again.
 
 use neena_migrations::Migrator;
-use neena_store::StoreError;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use sea_orm_migration::MigratorTrait;
 
 use crate::harness::{Cluster, World, sqlite};
 
-async fn up_down_up(db: &neena_store::Db) {
+async fn up_down_up(db: &neena_store::Db, url: &str) {
     assert_eq!(db.migrate().await.unwrap(), 0);
-    db.unit::<(), StoreError, _>(|tx| Box::pin(async move { Ok(Migrator::down(tx, None).await?) }))
-        .await
-        .unwrap();
+    let outside = Database::connect(url).await.unwrap();
+    Migrator::down(&outside, None).await.unwrap();
+    outside.close().await.unwrap();
     assert!(db.migrate().await.unwrap() > 0);
 }
 
 #[tokio::test]
 async fn migrations_apply_and_are_taken_back_on_sqlite() {
-    up_down_up(&sqlite().await.db).await;
+    let sqlite = sqlite().await;
+    let file = sqlite.dir.path().join("neena.db");
+    up_down_up(&sqlite.db, &format!("sqlite://{}", file.display())).await;
 }
 
 #[tokio::test]
 async fn migrations_apply_and_are_taken_back_on_postgres() {
     if let Some((world, schema)) = World::on_postgres().await {
-        up_down_up(world.db().unwrap()).await;
+        up_down_up(world.db().unwrap(), &schema.url()).await;
         schema.remove().await;
     }
 }
@@ -130,7 +131,7 @@ async fn the_hot_statements_use_their_indexes_on_postgres() {
         let plan: Vec<String> = world
             .db()
             .unwrap()
-            .unit::<_, StoreError, _>(|tx| {
+            .unit::<_, neena_store::StoreError, _>(|tx| {
                 Box::pin(async move {
                     // Empty tables are read whole unless that is forbidden, as it is where these run.
                     tx.execute_unprepared("SET LOCAL enable_seqscan = off")

@@ -8,10 +8,9 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use neena_engine::{Fault, Hash, Micros, loc};
-use neena_store::Db;
 use neena_store::entities::idempotency_key;
 use neena_store::queries::idempotency::{self, Key};
-use sea_orm::DatabaseTransaction;
+use neena_store::{Db, Transaction};
 use serde::Serialize;
 
 use super::body::{Payload, SMALL, decode, parse, read};
@@ -118,17 +117,14 @@ impl Once {
     where
         V: Serialize + Send + 'static,
         X: Send + 'static,
-        F: for<'c> FnOnce(
-                &'c DatabaseTransaction,
-                Micros,
-            ) -> BoxFuture<'c, Result<(V, X), ApiError>>
+        F: for<'c> FnOnce(&'c Transaction, Micros) -> BoxFuture<'c, Result<(V, X), ApiError>>
             + Send
             + 'static,
     {
-        let now = db.now().await?;
         let (body, rest) = db
             .unit(move |tx| {
                 async move {
+                    let now = neena_store::now(tx).await?;
                     if let Some(taken) = &self.0 {
                         taken.reserve(tx, now).await?;
                     }
@@ -148,7 +144,7 @@ impl Once {
 }
 
 impl Taken {
-    async fn reserve(&self, tx: &DatabaseTransaction, now: Micros) -> Result<(), ApiError> {
+    async fn reserve(&self, tx: &Transaction, now: Micros) -> Result<(), ApiError> {
         if idempotency::reserve(tx, &self.key, &self.route, self.body, now).await? {
             return Ok(());
         }

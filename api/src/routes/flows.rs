@@ -13,9 +13,9 @@ use futures_util::FutureExt;
 use neena_engine::flow::Flow;
 use neena_engine::ids::FlowId;
 use neena_engine::{Fault, Micros};
+use neena_store::Transaction;
 use neena_store::entities::flow::Model;
 use neena_store::queries::{self, FlowVersion, NewEntry, NewVersion, VersionBody, catalogue};
-use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use body::FlowUpdate;
@@ -295,7 +295,7 @@ async fn check(
 
 /// That an admin let a flow ask for less than its organization is an entry of the decision log.
 async fn note_loosened(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     caller: &Caller,
     flow: &Model,
     loosened: &[String],

@@ -7,14 +7,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use neena_engine::Micros;
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
-    DbErr, SqlxPostgresConnector, Statement, TransactionTrait,
+    ConnectionTrait, DatabaseBackend, DatabaseTransaction, SqlxPostgresConnector, Statement,
+    TransactionTrait,
 };
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use tokio::time::{Instant, timeout};
 
 use super::connections::{Connections, Pools};
+use super::executor::{Autocommit, Executor, Transaction};
 use super::hand::Hand;
+use super::migrating::up;
+use super::session::Session;
 use crate::error::lost_before_commit;
 use crate::writer::{Counts, Lane, guarded};
 use crate::{Res, StoreError};
@@ -46,13 +49,11 @@ pub(crate) trait OneStatement: Sync {
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     pools: Pools,
-    /// For batches, by whether they are durable.
     journal: Hand,
-    lazily: Hand,
-    units: DatabaseConnection,
-    lazy: DatabaseConnection,
-    reads: DatabaseConnection,
-    beat: DatabaseConnection,
+    units: Hand,
+    lazy: Hand,
+    beat: Hand,
+    reads: Autocommit,
     patience: Duration,
     counts: Arc<Counts>,
 }
@@ -64,40 +65,37 @@ impl Postgres {
         counts: Arc<Counts>,
     ) -> Res<Postgres> {
         let pools = Pools::open(url, sizes).await?;
-        let orm = |pool: &PgPool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        let hand = |pool: &PgPool| Hand::new(pool.clone());
         Ok(Postgres {
-            units: orm(&pools.units),
-            lazy: orm(&pools.lazy),
-            reads: orm(&pools.reads),
-            beat: orm(&pools.beat),
-            journal: Hand::new(pools.journal.clone()),
-            lazily: Hand::new(pools.lazy.clone()),
+            journal: hand(&pools.journal),
+            units: hand(&pools.units),
+            lazy: hand(&pools.lazy),
+            beat: hand(&pools.beat),
+            reads: Autocommit::Postgres(hand(&pools.reads)),
             pools,
             patience: sizes.patience,
             counts,
         })
     }
 
-    pub(super) fn reader(&self) -> &DatabaseConnection {
+    pub(super) fn reader(&self) -> &Autocommit {
         &self.reads
     }
 
     /// A unit of work in a transaction of its own.
     pub(super) async fn run<T, E, F>(&self, lane: Lane, work: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (connection, durable, limit) = match lane {
-            Lane::Api => (self.units.clone(), true, UNIT),
-            Lane::Urgent => (self.units.clone(), true, MIGRATION),
-            Lane::Lazy | Lane::Beat => (self.lazy.clone(), false, UNIT),
+        let (hand, durable) = match lane {
+            Lane::Api | Lane::Urgent => (self.units.clone(), true),
+            Lane::Lazy | Lane::Beat => (self.lazy.clone(), false),
         };
         let (counts, patience) = (Arc::clone(&self.counts), self.patience);
-        // A task of its own: a transaction dropped half-way would leave its session open in the pool.
         let unit = async move {
-            let tx = begin(&connection, patience).await.map_err(E::from)?;
+            let tx = begin(&hand, patience).await.map_err(E::from)?;
             match guarded(work, &tx).await {
                 Ok(answer) => {
                     // Before it is sent: whoever sees what it wrote finds it counted.
@@ -118,9 +116,9 @@ impl Postgres {
         if inline() {
             return unit.await;
         }
-        // A task of its own: a transaction dropped half-way would leave its session open in the pool.
+        // A task of its own: a transaction dropped half-way costs its connection.
         let unit = tokio::spawn(unit);
-        match timeout(limit, unit).await {
+        match timeout(UNIT, unit).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(E::from(StoreError::Unknown(
                 "the unit of work was aborted".to_owned(),
@@ -135,15 +133,15 @@ impl Postgres {
     /// connections, or on the one of the beat.
     pub(super) async fn single<T, F>(&self, lane: Lane, work: F) -> Res<T>
     where
-        F: for<'c> FnOnce(DatabaseExecutor<'c>) -> BoxFuture<'c, Res<T>> + Send,
+        F: for<'c> FnOnce(Executor<'c>) -> BoxFuture<'c, Res<T>> + Send,
         T: Send,
     {
-        let connection = match lane {
+        let hand = match lane {
             Lane::Api | Lane::Urgent => &self.units,
             Lane::Lazy => &self.lazy,
             Lane::Beat => &self.beat,
         };
-        match timeout(STATEMENT, work(connection.into())).await {
+        match timeout(STATEMENT, work(Executor::Alone(hand))).await {
             Ok(answer) => answer.map_err(StoreError::of_autocommit),
             Err(_) => Err(silent()),
         }
@@ -160,26 +158,39 @@ impl Postgres {
     ) -> Res<Vec<PgRow>> {
         let hand = match durable {
             true => &self.journal,
-            false => &self.lazily,
+            false => &self.lazy,
         };
-        let mut connection = hand.take().await?;
+        let mut lent = hand.take().await?;
         check(self.lives())?;
         self.counts.add(durable);
-        match timeout(STATEMENT, statement.send(&mut connection)).await {
-            Ok(Ok(rows)) => {
-                hand.keep(connection);
-                Ok(rows)
-            }
-            Ok(Err(error)) => {
-                if StoreError::is_lost(&error) {
-                    connection.close_on_drop();
-                }
-                Err(StoreError::of_statement(error))
+        match timeout(STATEMENT, statement.send(lent.connection())).await {
+            Ok(outcome) => {
+                lent.end(&outcome);
+                outcome.map_err(StoreError::of_statement)
             }
             Err(_) => {
-                connection.close_on_drop();
+                lent.close();
                 Err(silent())
             }
+        }
+    }
+
+    /// Brings the schema up to date; how many migrations that took.
+    pub(super) async fn migrate(&self) -> Res<usize> {
+        let pool = self.pools.units.clone();
+        let counts = Arc::clone(&self.counts);
+        let migration = tokio::spawn(async move {
+            let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+            let tx = connection.begin().await?;
+            lock_migrations(&tx).await?;
+            let applied = up(&tx).await?;
+            counts.add(true);
+            tx.commit().await.map_err(StoreError::of_commit)?;
+            Ok(applied)
+        });
+        match timeout(MIGRATION, migration).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(silent()),
         }
     }
 
@@ -191,19 +202,23 @@ impl Postgres {
 
     pub(super) async fn close(&self) {
         let closing = self.pools.close();
-        self.journal.empty();
-        self.lazily.empty();
+        for hand in [&self.journal, &self.units, &self.lazy, &self.beat] {
+            hand.empty();
+        }
+        if let Autocommit::Postgres(reads) = &self.reads {
+            reads.empty();
+        }
         closing.await;
     }
 }
 
 /// Begins a transaction. A connection that turns out to be gone is replaced: nothing was asked of it yet.
-async fn begin(connection: &DatabaseConnection, patience: Duration) -> Res<DatabaseTransaction> {
+async fn begin(hand: &Hand, patience: Duration) -> Res<Transaction> {
     let start = Instant::now();
     loop {
-        match connection.begin().await {
+        match Session::begin(hand).await {
             Err(error) if lost_before_commit(&error) && start.elapsed() < patience => {}
-            answer => return answer.map_err(|error: DbErr| error.into()),
+            begun => return Ok(Transaction::Postgres(begun?)),
         }
     }
 }
@@ -227,7 +242,7 @@ pub(super) async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
 }
 
 /// Waits for its turn to migrate; given back with the transaction.
-pub(super) async fn lock_migrations(tx: &DatabaseTransaction) -> Res<()> {
+async fn lock_migrations(tx: &DatabaseTransaction) -> Res<()> {
     tx.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
     tx.execute_unprepared("SET LOCAL statement_timeout = 0")
         .await?;

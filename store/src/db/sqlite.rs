@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sea_orm::SqlxSqliteConnector;
-use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, Statement,
-};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, Statement};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Durability;
+use super::executor::{Autocommit, Transaction};
+use super::migrating::up;
 use crate::writer::{Counts, Lane, Unit, Writer};
 use crate::{Res, StoreError};
 
@@ -31,7 +31,7 @@ pub(super) struct Sqlite(Arc<Open>);
 #[derive(Debug)]
 struct Open {
     path: PathBuf,
-    reader: DatabaseConnection,
+    reader: Autocommit,
     writer: Writer,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -71,7 +71,7 @@ impl Sqlite {
             .clone()
             .pragma("query_only", "ON")
             .pragma("wal_autocheckpoint", "0");
-        let reader = connect(read, READERS).await?;
+        let reader = Autocommit::Sqlite(connect(read, READERS).await?);
         let moving = options
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", "0");
@@ -91,13 +91,13 @@ impl Sqlite {
         })))
     }
 
-    pub(super) fn reader(&self) -> &DatabaseConnection {
+    pub(super) fn reader(&self) -> &Autocommit {
         &self.0.reader
     }
 
     pub(super) async fn run<T, E, F>(&self, lane: Lane, rows: usize, work: F) -> Result<T, E>
     where
-        F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -109,6 +109,21 @@ impl Sqlite {
                 "the writer has stopped".to_owned(),
             ))),
         }
+    }
+
+    /// Brings the schema up to date; how many migrations that took.
+    pub(super) async fn migrate(&self) -> Res<usize> {
+        self.run(Lane::Urgent, 1, |tx| {
+            Box::pin(async move {
+                match tx {
+                    Transaction::Sqlite(tx) => up(tx).await,
+                    Transaction::Postgres(_) => {
+                        Err(StoreError::Refused("it is another database".to_owned()))
+                    }
+                }
+            })
+        })
+        .await
     }
 
     pub(super) async fn check(&self) -> Res<()> {
@@ -140,7 +155,9 @@ impl Sqlite {
         for task in tasks {
             let _ = task.await;
         }
-        let _ = self.0.reader.clone().close().await;
+        if let Autocommit::Sqlite(reader) = &self.0.reader {
+            let _ = reader.clone().close().await;
+        }
     }
 }
 

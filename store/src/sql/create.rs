@@ -32,13 +32,17 @@ static INSERT_RUNS: Rows = Rows::new(
 
 /// Inserts a run that waits for approval, in the caller's transaction.
 pub async fn insert_run(connection: &impl ConnectionTrait, new: &NewRun) -> Res<()> {
-    insert_runs(connection, std::slice::from_ref(new)).await
+    let now = crate::db::now(connection).await?;
+    insert_runs(connection, std::slice::from_ref(new), now).await
 }
 
-/// Inserts runs that wait for approval, in the caller's transaction. A graph that is stored already is
+/// Inserts runs that wait for approval since `now`, in the caller's transaction. A graph that is stored already is
 /// marked as used today, which also keeps a clean-up that is under way from taking it.
-pub async fn insert_runs(connection: &impl ConnectionTrait, all: &[NewRun]) -> Res<()> {
-    let now = crate::db::now(connection).await?;
+pub async fn insert_runs(
+    connection: &impl ConnectionTrait,
+    all: &[NewRun],
+    now: Micros,
+) -> Res<()> {
     insert_graphs(connection, all, now.0 / DAY).await?;
     let mut script = Script::default();
     let plans = all.iter().flat_map(plan_values);

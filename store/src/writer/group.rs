@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{Job, Queued, Task};
-use crate::db::Durability;
+use crate::db::{Durability, Transaction};
 use crate::error::is_disk_failure;
 use crate::{Res, StoreError};
 
@@ -43,7 +43,7 @@ impl Task {
     /// means that the transaction is lost: when the disk is full SQLite may roll all of it back by itself.
     async fn fill(
         &mut self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction,
         first: Queued,
         durable: bool,
         jobs: &mut Vec<Box<dyn Job>>,
@@ -67,7 +67,7 @@ impl Task {
         Ok(())
     }
 
-    async fn commit(&mut self, tx: DatabaseTransaction, durable: bool) -> Res<()> {
+    async fn commit(&mut self, tx: Transaction, durable: bool) -> Res<()> {
         let full = durable && self.durability == Durability::Full;
         let committed = match full && self.unsynced {
             true => match touch(&tx).await {
@@ -96,7 +96,7 @@ impl Task {
         }
     }
 
-    async fn roll_back(&mut self, tx: DatabaseTransaction) -> Res<()> {
+    async fn roll_back(&mut self, tx: Transaction) -> Res<()> {
         if let Err(error) = tx.rollback().await {
             tracing::warn!(%error, "the write connection is opened anew");
             self.disconnect().await;
@@ -112,7 +112,7 @@ const TAKE_BACK: &str = "ROLLBACK TO job; RELEASE job";
 
 /// Runs the job in a savepoint that is taken by `savepoint`; by what the next one takes its own.
 async fn in_savepoint(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     savepoint: &str,
     mut job: Box<dyn Job>,
     jobs: &mut Vec<Box<dyn Job>>,
@@ -132,7 +132,7 @@ async fn in_savepoint(
 
 /// Writes a page of no meaning. A commit that changed nothing syncs nothing, so it would not carry
 /// the lazy commits before it to the disk, and whoever waits for them would be told too early.
-async fn touch(tx: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn touch(tx: &Transaction) -> Result<(), DbErr> {
     tx.execute_unprepared("PRAGMA user_version = 1")
         .await
         .map(|_| ())

@@ -4,15 +4,15 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sea_orm::DatabaseTransaction;
 use tokio::sync::oneshot;
 
+use crate::db::Transaction;
 use crate::{Res, StoreError};
 
 /// A job of the writer. It does SQL only: every other job waits for it.
 pub(crate) trait Job: Send {
     /// Runs in the transaction; false: roll its changes back.
-    fn run<'a>(&'a mut self, tx: &'a DatabaseTransaction) -> BoxFuture<'a, bool>;
+    fn run<'a>(&'a mut self, tx: &'a Transaction) -> BoxFuture<'a, bool>;
 
     /// Tells whoever waits: what it answered itself if that is an error or `committed` is, else the error.
     fn answer(self: Box<Self>, committed: Res<()>);
@@ -42,11 +42,11 @@ impl<F, T, E> Unit<F, T, E> {
 
 impl<F, T, E> Job for Unit<F, T, E>
 where
-    F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send,
+    F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>> + Send,
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run<'a>(&'a mut self, tx: &'a DatabaseTransaction) -> BoxFuture<'a, bool> {
+    fn run<'a>(&'a mut self, tx: &'a Transaction) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let Some(work) = self.work.take() else {
                 return false;
@@ -73,9 +73,9 @@ where
 }
 
 /// Runs `work`; a panic in it becomes an error, so that the writer and its other jobs live on.
-pub(crate) async fn guarded<F, T, E>(work: F, tx: &DatabaseTransaction) -> Result<T, E>
+pub(crate) async fn guarded<F, T, E>(work: F, tx: &Transaction) -> Result<T, E>
 where
-    F: for<'c> FnOnce(&'c DatabaseTransaction) -> BoxFuture<'c, Result<T, E>>,
+    F: for<'c> FnOnce(&'c Transaction) -> BoxFuture<'c, Result<T, E>>,
     E: From<StoreError>,
 {
     match AssertUnwindSafe(async { work(tx).await })

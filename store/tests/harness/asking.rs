@@ -243,7 +243,7 @@ impl World {
     pub async fn unit<T, F>(&self, work: F) -> T
     where
         F: for<'c> FnOnce(
-                &'c sea_orm::DatabaseTransaction,
+                &'c neena_store::Transaction,
             )
                 -> futures_util::future::BoxFuture<'c, Result<T, StoreError>>
             + Send

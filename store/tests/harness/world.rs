@@ -54,6 +54,12 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Where it is, as a URL.
+    pub fn url(&self) -> String {
+        let mark = if self.url.contains('?') { '&' } else { '?' };
+        format!("{}{mark}options[search_path]={}", self.url, self.name)
+    }
+
     pub async fn remove(self) {
         let admin = Database::connect(&self.url).await.unwrap();
         admin
@@ -103,12 +109,10 @@ impl World {
             .await
             .unwrap();
         admin.close().await.unwrap();
-        let mark = if url.contains('?') { '&' } else { '?' };
-        let db = Db::postgres(&format!("{url}{mark}options[search_path]={name}"))
-            .await
-            .unwrap();
+        let schema = Schema { url, name };
+        let db = Db::postgres(&schema.url()).await.unwrap();
         db.migrate().await.unwrap();
-        Some((World::on(db, None), Schema { url, name }))
+        Some((World::on(db, None), schema))
     }
 
     fn on(db: Db, dir: Option<TempDir>) -> World {

@@ -8,8 +8,7 @@ use neena_engine::Micros;
 use neena_engine::approval::Mode;
 use neena_engine::plan::Plan;
 use neena_engine::run::{Beforehand, Decision, Say};
-use neena_store::{Message, NewRun, insert_runs, queries};
-use sea_orm::DatabaseTransaction;
+use neena_store::{Message, NewRun, Transaction, insert_runs, queries};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -52,7 +51,7 @@ impl Making {
 
     async fn write(
         self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction,
         caller: &Caller,
         candidates: Vec<Vec<Candidate>>,
         now: Micros,
@@ -64,7 +63,7 @@ impl Making {
             .into_iter()
             .map(|made| (made.new, made.approve))
             .unzip();
-        insert_runs(tx, &new).await?;
+        insert_runs(tx, &new, now).await?;
         let ids: Vec<Uuid> = new.iter().map(|new| new.run().0).collect();
         let runs: Vec<_> = new.iter().map(NewRun::run).zip(candidates).collect();
         let covered = standing::covering(tx, caller.organization, &runs, now).await?;
