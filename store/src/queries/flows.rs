@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Tenant, Window};
 use crate::entities::flow::{ActiveModel, Column, Entity, Model};
-use crate::entities::flow_version;
+use crate::entities::{flow_version, organization};
 
 /// A flow with the body of its current version.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct FlowVersion {
     pub author: Author,
     /// Settings by which it may ask less than the organization's policy.
     pub loosened: Vec<String>,
+    /// The organization's policy as it is now: JSON; none where none was given.
+    pub floor: Option<String>,
 }
 
 /// Who wrote a version of a flow.
@@ -217,16 +219,17 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
         Ok(())
     }
 
-    /// The flows in their order, each with its current version, in one query.
+    /// The flows in their order, each with its current version and what it is laid on, in one query.
     async fn versions(&self, flows: Select<Entity>) -> Result<Vec<FlowVersion>, DbErr> {
         let rows = flows
             .join(JoinType::InnerJoin, current_version())
             .select_also(flow_version::Entity)
+            .find_also_related(organization::Entity)
             .all(self.db)
             .await?;
         Ok(rows
             .into_iter()
-            .filter_map(|(flow, version)| {
+            .filter_map(|(flow, version, organization)| {
                 let version = version?;
                 let loosened = version.loosened.as_deref().map(serde_json::from_str);
                 Some(FlowVersion {
@@ -237,6 +240,7 @@ impl<C: ConnectionTrait> Tenant<'_, C> {
                         email: version.created_by_email,
                     },
                     loosened: loosened.transpose().unwrap_or_default().unwrap_or_default(),
+                    floor: organization?.approval,
                 })
             })
             .collect())

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use neena_engine::approval::Policy;
 use neena_engine::ids::{FlowId, FlowRequestId, RunId};
 use neena_engine::plan::Plan;
 use neena_engine::{Fault, Loc, Micros, loc};
@@ -17,7 +16,6 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::at;
 use crate::offload::offload;
-use crate::policies;
 use crate::routes::flow_requests::{self, new_row, unknown};
 use crate::state::AppState;
 
@@ -144,7 +142,6 @@ pub(super) async fn gather(
         app,
         caller,
         place,
-        floor: policies::floor(app, caller.organization, caller.local).await?,
         faults,
         graphs: 0,
         plans: 0,
@@ -188,7 +185,6 @@ struct Planning<'a> {
     app: &'a AppState,
     caller: &'a Caller,
     place: Place,
-    floor: Policy,
     faults: Vec<Fault>,
     /// Operations and dependencies so far.
     graphs: usize,
@@ -227,14 +223,8 @@ impl Planning<'_> {
             return Ok(None);
         };
         let first = wanted.first().map_or(0, |one| one.item);
-        match Planner::new(
-            self.app,
-            version,
-            &self.floor,
-            &["body", "flow"].map(Loc::from),
-        )
-        .await
-        {
+        let at = ["body", "flow"].map(Loc::from);
+        match Planner::new(self.app, version, self.caller.local, &at).await {
             Ok(planner) => {
                 self.graphs += planner.size();
                 if self.graphs > MOST_GRAPHS {

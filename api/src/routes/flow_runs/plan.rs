@@ -30,17 +30,18 @@ pub(super) struct Planner {
 }
 
 impl Planner {
-    /// Checks the flow against the catalogue as it is now. Faults are located at `at` the part of the call that named
-    /// it.
+    /// Checks the flow against the catalogue as it is now; `local`: whether the organization is the server's own.
+    /// Faults are located at `at` the part of the call that named it.
     pub(super) async fn new(
         app: &AppState,
         flow: FlowVersion,
-        floor: &Policy,
+        local: bool,
         at: &[Loc],
     ) -> Result<Planner, ApiError> {
+        let floor = policies::floor_of(flow.floor.as_deref(), local)?;
         let posted: NewFlow = read_stored(&flow.body)?;
         let catalogue = catalogue::known(app.db().reader(), posted.definitions()).await?;
-        let held = policies::hold(&posted, floor, &flow.loosened)?;
+        let held = policies::hold(&posted, &floor, &flow.loosened)?;
         let (policy, gates) = (held.policy, held.gates);
         let heavy = posted.size() > SMALL;
         let checked = offload(heavy, move || {
@@ -109,8 +110,7 @@ pub(super) async fn plan(
     request: flow_request::Model,
     at: impl Fn(&'static str) -> Vec<Loc>,
 ) -> Result<Arc<Plan>, ApiError> {
-    let floor = policies::floor(app, caller.organization, caller.local).await?;
-    let planner = Planner::new(app, flow, &floor, &at("flow")).await?;
+    let planner = Planner::new(app, flow, caller.local, &at("flow")).await?;
     let (caller, at) = (caller.clone(), at("flow_request"));
     offload(planner.is_heavy(1), move || {
         planner.plan(&caller, &request, &at)
