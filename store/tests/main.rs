@@ -4,6 +4,7 @@
 
 mod batches;
 mod claims;
+mod connections;
 mod costs;
 mod db;
 mod decisions;

@@ -51,6 +51,8 @@ struct Kept {
     /// Since when it is no longer in the pool.
     taken: Instant,
     used: Instant,
+    /// Another one was lost since.
+    suspect: bool,
 }
 
 /// A connection for one use. Dropped, it goes back to the pool, which tries it.
@@ -99,7 +101,7 @@ impl Hand {
                 let connection = self.pool.acquire().await?;
                 return Ok(lent(connection, Instant::now()));
             };
-            if kept.used.elapsed() < STALE || lives(&mut kept.connection).await {
+            if kept.is_fresh() || lives(&mut kept.connection).await {
                 return Ok(lent(kept.connection, kept.taken));
             }
             kept.connection.close_on_drop();
@@ -126,10 +128,23 @@ impl Hand {
         }
     }
 
+    fn suspect(&self) {
+        for kept in self.place.kept.lock().iter_mut() {
+            kept.suspect = true;
+        }
+    }
+
     /// Back to the pool.
     pub(super) fn empty(&self) {
         let all = std::mem::take(&mut *self.place.kept.lock());
         drop(all);
+    }
+}
+
+impl Kept {
+    /// Whether it can be used without being tried.
+    fn is_fresh(&self) -> bool {
+        !self.suspect && self.used.elapsed() < STALE
     }
 }
 
@@ -150,17 +165,18 @@ impl Lent {
             place,
             _turn,
         } = self;
-        let used = Instant::now();
         place.keep(Kept {
             connection,
             taken,
-            used,
+            used: Instant::now(),
+            suspect: false,
         });
     }
 
-    /// Closes it: nobody knows in what state it is.
+    /// Closes it: nobody knows in what state it is. Where one is lost the others may be, too.
     pub(super) fn close(mut self) {
         self.connection.close_on_drop();
+        self.place.suspect();
     }
 
     /// For the next, as far as `outcome` says that it is there.

@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     /// A number that the server tells, of the database `NAME`.
-    async fn ask(&self, sql: &str) -> i64 {
+    pub async fn ask(&self, sql: &str) -> i64 {
         number(&self.admin, &sql.replace("NAME", &self.name)).await
     }
 
