@@ -5,8 +5,9 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-/// Libraries whose news we tell ourselves, unless the filter asks for theirs.
-const QUIET: &str = "lapin=off";
+/// Libraries whose news we tell ourselves, unless the filter asks for theirs. Postgres has a notice for each table that
+/// is there already.
+const QUIET: &str = "lapin=off,sqlx::postgres::notice=warn";
 
 /// Starts logging what `filter` lets through.
 pub fn start(filter: &str) -> anyhow::Result<()> {
