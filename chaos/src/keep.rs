@@ -37,11 +37,21 @@ impl Api {
         })
     }
 
-    /// Another one in its place; the old one must have ended.
+    /// Another one in its place; the old one must have ended. What it is to die of may be waiting for it, so it may die
+    /// again, and often, before it is ready.
     pub async fn again(&mut self, site: &Site<'_>) -> anyhow::Result<()> {
-        self.lives += 1;
-        self.process = spawn(site, &self.address, self.lives, &self.through).await?;
-        Ok(())
+        let start = Instant::now();
+        loop {
+            self.lives += 1;
+            match spawn(site, &self.address, self.lives, &self.through).await {
+                Ok(process) => {
+                    self.process = process;
+                    return Ok(());
+                }
+                Err(error) if start.elapsed() > READY => return Err(error),
+                Err(_) => {}
+            }
+        }
     }
 
     /// Where the next one's connections go.
@@ -61,14 +71,7 @@ impl Api {
                 () = stop.notified() => return Ok(()),
                 ended = self.process.ended() => {
                     ended?;
-                    // It may die again before it is ready.
-                    let mut tries = 0;
-                    while let Err(error) = self.again(site).await {
-                        tries += 1;
-                        if tries == 20 {
-                            return Err(error);
-                        }
-                    }
+                    self.again(site).await?;
                     lives.lock().push(crate::sink::now());
                 }
             }
