@@ -207,7 +207,7 @@ impl Db {
     }
 }
 
-/// The clock of the database behind `connection`.
+/// The clock of the database behind `connection`, on SQLite that of this machine.
 pub async fn now(connection: &impl ConnectionTrait) -> Res<Micros> {
     match connection.get_database_backend() {
         DatabaseBackend::Postgres => postgres::now(connection).await,

@@ -74,6 +74,19 @@ async fn whoever_waits_for_a_connection_gets_the_next_that_is_free() {
 }
 
 #[tokio::test]
+async fn the_schema_is_brought_up_to_date_though_every_connection_is_at_hand() {
+    let Some(cluster) = Cluster::empty().await else {
+        return;
+    };
+    let db = Db::postgres_with(&cluster.url, &one()).await.unwrap();
+    unit(&db, "CREATE TABLE things (x int)").await.unwrap();
+    assert!(db.migrate().await.unwrap() > 0);
+    assert_eq!(db.migrate().await.unwrap(), 0);
+    db.close().await;
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_unit_that_fails_leaves_nothing_and_its_connection_is_used_again() {
     let Some(cluster) = Cluster::empty().await else {
         return;

@@ -26,7 +26,8 @@ pub enum Transaction {
     Postgres(Session),
 }
 
-/// Either.
+/// What a verb of few statements runs on: they stand by themselves where the database lets them, on SQLite they share
+/// the writer's transaction.
 #[derive(Debug)]
 pub(crate) enum Executor<'c> {
     Alone(&'c Hand),

@@ -10,7 +10,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseTransaction, SqlxPostgresConnector, Statement,
     TransactionTrait,
 };
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
 use tokio::time::{Instant, timeout};
 
 use super::connections::{Connections, Pools};
@@ -175,17 +175,21 @@ impl Postgres {
         }
     }
 
-    /// Brings the schema up to date; how many migrations that took.
+    /// Brings the schema up to date; how many migrations that took. On a connection of its own, made for it: the pool's
+    /// may all be at hand.
     pub(super) async fn migrate(&self) -> Res<usize> {
-        let pool = self.pools.units.clone();
+        let options = self.pools.units.connect_options();
+        let alone = PgPoolOptions::new().max_connections(1);
+        let pool = alone.connect_with((*options).clone()).await?;
         let counts = Arc::clone(&self.counts);
         let migration = tokio::spawn(async move {
-            let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+            let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
             let tx = connection.begin().await?;
             lock_migrations(&tx).await?;
             let applied = up(&tx).await?;
             counts.add(true);
             tx.commit().await.map_err(StoreError::of_commit)?;
+            pool.close().await;
             Ok(applied)
         });
         match timeout(MIGRATION, migration).await {

@@ -1,4 +1,5 @@
-//! Statements on a connection of Postgres, and each on one that is at hand.
+//! Statements on a connection of Postgres, and each on one that is at hand. sea-orm sends them by a pool only, which it
+//! gives each connection back to.
 
 use sea_orm::sea_query::Values;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
